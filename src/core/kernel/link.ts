@@ -1,0 +1,62 @@
+import type { Ip } from '../net/ip.ts'
+import type { Mac } from '../net/mac.ts'
+import type { Port, Vni } from '../net/vni.ts'
+import type { Cidr } from '../net/cidr.ts'
+
+/** The VXLAN device that we want. */
+export interface VxlanSpec {
+  readonly name: string
+  readonly vni: Vni
+  readonly port: Port
+  /** Underlay interface index. */
+  readonly underlay: number
+  /** Underlay address; `local` of the device. */
+  readonly local: Ip
+  readonly mac: Mac
+  readonly mtuBytes: number
+  readonly learning: boolean
+  readonly gbp: boolean
+  /** The only addresses of its family that the device shall have inside {@link overlay}: `10.5.7.0/32`. */
+  readonly addresses: readonly Cidr[]
+  /** The overlay's prefixes; addresses outside them are none of our business. */
+  readonly overlay: readonly Cidr[]
+}
+
+/** A device as the kernel reports it. */
+export interface LinkFacts {
+  readonly index: number
+  readonly name: string
+  /** `vxlan`, `bridge`, `veth`, … or `''`. */
+  readonly kind: string
+  readonly mac: Mac | undefined
+  readonly mtuBytes: number
+  readonly up: boolean
+  readonly running: boolean
+  readonly loopback: boolean
+  readonly alias: string
+  readonly vxlan: VxlanFacts | undefined
+}
+
+export interface VxlanFacts {
+  readonly vni: number
+  readonly port: number
+  readonly underlay: number
+  readonly local: Ip | undefined
+  readonly learning: boolean
+  readonly gbp: boolean
+}
+
+/** What {@link file://../../ports/kernel.ts} had to do so that the device is as wanted. */
+export interface EnsuredLink {
+  readonly index: number
+  readonly mac: Mac
+  readonly did: 'nothing' | 'changed' | 'created' | 'recreated'
+}
+
+export interface InterfaceAddress {
+  readonly link: number
+  readonly address: Cidr
+  /** 0 global, 253 link, 254 host (rtnetlink(7)). */
+  readonly scope: number
+  readonly secondary: boolean
+}

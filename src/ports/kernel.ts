@@ -1,0 +1,64 @@
+import type { Observable } from 'rxjs'
+import type { Ip } from '../core/net/ip.ts'
+import type { Fault } from '../core/fault.ts'
+import type { Op, Row } from '../core/kernel/rows.ts'
+import type { EnsuredLink, InterfaceAddress, LinkFacts, VxlanSpec } from '../core/kernel/link.ts'
+
+/** The Linux kernel of one network namespace, as far as an overlay agent needs it. */
+export interface Kernel {
+  /** Creates, adopts, repairs or recreates the device until it equals `spec`; errors with a {@link Fault}. */
+  ensureLink$(spec: VxlanSpec): Observable<EnsuredLink>
+
+  /** Our rows: neighbours and FDB of `link`, routes of our protocol on any device. One emission. */
+  dump$(link: number): Observable<Dump>
+
+  /** Packed, in the given order. Emits once: what was refused; the rest is in the kernel. */
+  apply$(ops: readonly Op[]): Observable<readonly Refusal[]>
+
+  /** The miss path: writes the rows in one datagram now and returns; refusals arrive as an event. */
+  answer(ops: readonly Op[]): void
+
+  /** What the kernel says unasked. Hot; subscribe before the first dump. */
+  readonly events$: Observable<KernelEvent>
+
+  /** Every device and address of the namespace, and the device that a route look-up would use. */
+  interfaces$(): Observable<Interfaces>
+  routeTo$(
+    destination: Ip,
+  ): Observable<{ readonly link: number; readonly source: Ip | undefined } | undefined>
+
+  /** Removes our device (one of ours only) and every route of our protocol. */
+  removeAll$(deviceName: string): Observable<void>
+}
+
+export interface Dump {
+  readonly rows: readonly Row[]
+  /** Rows of ours that share their key with another and so have to go: a second `dst` of one FDB MAC. */
+  readonly strays: readonly Row[]
+  /** Milliseconds since the data path used an FDB entry, by MAC. */
+  readonly idleMsByMac: ReadonlyMap<number, number>
+}
+
+export interface Refusal {
+  readonly op: Op
+  readonly fault: Fault
+}
+
+export interface Interfaces {
+  readonly links: readonly LinkFacts[]
+  readonly addresses: readonly InterfaceAddress[]
+  /** Link of the IPv4 default route with the lowest metric. */
+  readonly defaultLink: number | undefined
+}
+
+export type KernelEvent =
+  /** The ARP layer asks who has `ip` (`app_solicit`): a packet waits, or a live entry is probed again. */
+  | { readonly kind: 'miss'; readonly link: number; readonly ip: Ip; readonly probe: boolean }
+  /** A row appeared, changed or went, by somebody else's hand. */
+  | { readonly kind: 'row'; readonly verb: 'add' | 'remove'; readonly row: Row; readonly by: number }
+  | { readonly kind: 'link'; readonly verb: 'add' | 'remove'; readonly link: LinkFacts }
+  | { readonly kind: 'address'; readonly verb: 'add' | 'remove'; readonly address: InterfaceAddress }
+  /** Notifications were lost: only a dump tells the truth now. */
+  | { readonly kind: 'overrun' }
+  /** A row that {@link Kernel.answer} wrote was refused. */
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
