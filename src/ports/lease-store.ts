@@ -1,6 +1,8 @@
 import type { Observable } from 'rxjs'
 import type { Fault } from '../core/fault.ts'
-import type { StoredRecord } from '../core/overlay/record.ts'
+import type { RecordEvent, StoredRecord } from '../core/overlay/record.ts'
+
+export type { RecordChange, RecordEvent } from '../core/overlay/record.ts'
 
 /** etcd as an overlay agent needs it; keys are below one prefix. Streams reconnect by themselves and never end. */
 export interface LeaseStore {
@@ -38,15 +40,6 @@ export type StoreEvent<T> =
   | { readonly kind: 'value'; readonly value: T; readonly revision: number }
   | { readonly kind: 'connected' }
   | { readonly kind: 'disconnected'; readonly fault: Fault }
-
-export type RecordEvent =
-  /** The whole truth at one revision. */
-  | { readonly kind: 'snapshot'; readonly records: readonly StoredRecord[] }
-  /** In etcd's order. */
-  | { readonly kind: 'changes'; readonly changes: readonly RecordChange[] }
-
-export type RecordChange =
-  { readonly kind: 'put'; readonly record: StoredRecord } | { readonly kind: 'delete'; readonly key: string }
 
 export interface StoreView {
   readonly config: StoredConfig | undefined

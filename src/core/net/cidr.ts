@@ -43,7 +43,7 @@ export const Cidr = {
     const masked: Cidr =
       c.family === 4
         ? { ...c, address: Ipv4.of(c.address & Ipv4.mask(c.length)) }
-        : { ...c, address: (c.address & Ipv6.mask(c.length)) as Ipv6 }
+        : { ...c, address: Ipv6.masked(c.address, c.length) }
     return masked as C
   },
 

@@ -41,7 +41,11 @@ export const Ipv6 = {
     return `${hex.slice(0, start).join(':')}::${hex.slice(start + length).join(':')}`
   },
 
+  /** The network mask of a prefix length, 0 to 128. */
   mask: (length: number): bigint => (MAX >> BigInt(128 - length)) << BigInt(128 - length),
+
+  /** The address with the host bits of a prefix length zero. */
+  masked: (ip: Ipv6, length: number): Ipv6 => (ip & Ipv6.mask(length)) as Ipv6,
 } as const
 
 /** RFC 5952 §4.2: the longest run of zero groups, the first of equals. */
