@@ -1,0 +1,137 @@
+import { watch } from 'node:fs'
+import { access, readFile } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import type { AgentStatus } from '../../src/core/status.ts'
+import { type Daemon, type Exit, eventually, run } from './process.ts'
+
+/** The values of subnet.env that a container's network is made from. */
+export interface SubnetEnv {
+  /** `10.5.0.0/16` */
+  readonly network: string
+  /** Address of the host's bridge with its prefix length: `10.5.72.1/24`. */
+  readonly subnet: string
+  readonly mtuBytes: number
+}
+
+export const readSubnetEnv = async (file: string): Promise<SubnetEnv> => {
+  const text = await readFile(file, 'utf8')
+  const value = (key: string): string => {
+    const found = new RegExp(`^${key}=(.+)$`, 'm').exec(text)?.[1]
+    if (found === undefined) throw new Error(`${file} has no ${key}:\n${text}`)
+    return found
+  }
+  return {
+    network: value('FLANNEL_NETWORK'),
+    subnet: value('FLANNEL_SUBNET'),
+    mtuBytes: Number(value('FLANNEL_MTU')),
+  }
+}
+
+/** Resolves when the file is there. It is written atomically, so then it is whole. */
+const fileExists = async (file: string, signal: AbortSignal): Promise<void> => {
+  for (;;) {
+    const changed = new Promise<void>((resolve, reject) => {
+      const watcher = watch(dirname(file), { signal }, (_, name) => {
+        if (name !== basename(file)) return
+        watcher.close()
+        resolve()
+      })
+      watcher.on('error', reject)
+    })
+    changed.catch(() => undefined) // also when the file was there already
+    const isThere = await access(file).then(
+      () => true,
+      () => false,
+    )
+    if (isThere) return
+    await changed
+  }
+}
+
+export interface AgentPaths {
+  readonly stateDir: string
+  readonly runDir: string
+  readonly subnetFile: string
+}
+
+/** A running `tweed agent`. */
+export class AgentProcess {
+  readonly #daemon: Daemon
+  readonly #paths: AgentPaths
+  readonly #program: readonly string[]
+
+  /** `program`: the command line of `tweed` inside the agent's host. */
+  constructor(daemon: Daemon, program: readonly string[], paths: AgentPaths) {
+    this.#daemon = daemon
+    this.#program = program
+    this.#paths = paths
+  }
+
+  get pid(): number {
+    return this.#daemon.pid
+  }
+
+  get running(): boolean {
+    return this.#daemon.running
+  }
+
+  get exited(): Promise<Exit> {
+    return this.#daemon.exited
+  }
+
+  /** All that it has printed, a line each. */
+  get logs(): readonly string[] {
+    return this.#daemon.lines
+  }
+
+  /** Resolves when it is gone. */
+  kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<Exit> {
+    return this.#daemon.kill(signal)
+  }
+
+  /** The first log line that matches, printed already or yet to come. */
+  log(pattern: RegExp): Promise<string> {
+    return this.#daemon.line(pattern)
+  }
+
+  /** What it says of itself, undefined while it doesn't listen. */
+  async status(): Promise<AgentStatus | undefined> {
+    const { stdout } = await run([...this.#program, 'status', '--json', '--run-dir', this.#paths.runDir])
+    if (!stdout.trim().startsWith('{')) return undefined
+    const status = JSON.parse(stdout) as AgentStatus
+    return status.pid === this.pid ? status : undefined // not what a predecessor has left
+  }
+
+  /** Resolves when it has a subnet and reports itself ready; rejects if it ends or takes too long. */
+  async waitReady(timeoutMs = 20_000): Promise<AgentStatus> {
+    const over = new AbortController()
+    const death = this.exited.then((exit) => {
+      over.abort()
+      throw new Error(`agent ended with ${String(exit.code ?? exit.signal)}\n${this.#daemon.tail()}`)
+    })
+    const timer = setTimeout(() => over.abort(), timeoutMs)
+    const ready = async () => {
+      await fileExists(this.#paths.subnetFile, over.signal)
+      let last: AgentStatus | undefined
+      return eventually(
+        'ready',
+        async () => {
+          last = (await this.status()) ?? last
+          return last?.health.state === 'ready' && last.tables.fdb.pending === 0 ? last : undefined
+        },
+        timeoutMs,
+      ).catch((error: unknown) => {
+        throw new Error(`${String(error)}: ${JSON.stringify(last?.health)}\n${this.#daemon.tail()}`)
+      })
+    }
+    try {
+      return await Promise.race([ready(), death])
+    } catch (error) {
+      if (!over.signal.aborted || !this.running) throw error
+      throw new Error(`no subnet.env within ${timeoutMs} ms\n${this.#daemon.tail()}`, { cause: error })
+    } finally {
+      clearTimeout(timer)
+      over.abort()
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Cidr } from '../../src/core/net/cidr.ts'
+import { Ipv4 } from '../../src/core/net/ipv4.ts'
+import type { AgentStatus, PeerStatus } from '../../src/core/status.ts'
+import { AgentProcess, type AgentPaths, readSubnetEnv, type SubnetEnv } from './agent.ts'
+import { Container } from './container.ts'
+import { WriteMonitor } from './monitor.ts'
+import { Netns, veth } from './netns.ts'
+import { type Finished, output, run } from './process.ts'
+import { type KernelTables, readTables, snapshot } from './tables.ts'
+
+export interface HostSetup {
+  readonly name: string
+  readonly netns: Netns
+  /** Underlay address, without a length. */
+  readonly address: string
+  /** Everything that its agent writes lies below it. */
+  readonly folder: string
+  /** Command line of `tweed`, not yet wrapped into the host. */
+  readonly program: readonly string[]
+  /** Flags that every agent gets. */
+  readonly agentFlags: readonly string[]
+}
+
+/** Bridge that the containers of a host hang on. */
+const bridge = 'cbr0'
+
+/** A machine of the laboratory: a network namespace with eth0 on the underlay, an agent and containers. */
+export class Host {
+  readonly name: string
+  readonly netns: Netns
+  readonly address: string
+  readonly paths: AgentPaths
+  readonly containers: Container[] = []
+  agent: AgentProcess | undefined
+  readonly #setup: HostSetup
+  #nextAddress: number | undefined
+
+  constructor(setup: HostSetup) {
+    this.#setup = setup
+    this.name = setup.name
+    this.netns = setup.netns
+    this.address = setup.address
+    this.paths = {
+      stateDir: join(setup.folder, 'state'),
+      runDir: join(setup.folder, 'run'),
+      subnetFile: join(setup.folder, 'subnet.env'),
+    }
+  }
+
+  /** Starts `tweed agent`; {@link AgentProcess.waitReady} tells when it forwards. Later flags win. */
+  async startAgent(extraFlags: readonly string[] = []): Promise<AgentProcess> {
+    if (this.agent?.running) throw new Error(`${this.name} has an agent already`)
+    await mkdir(this.paths.stateDir, { recursive: true })
+    await mkdir(this.paths.runDir, { recursive: true })
+    const program = this.netns.wrap(this.#setup.program)
+    const flags = [...this.#setup.agentFlags, '--iface', 'eth0', ...this.#pathFlags(), ...extraFlags]
+    const daemon = this.netns.start(...this.#setup.program, 'agent', ...flags)
+    this.agent = new AgentProcess(daemon, program, this.paths)
+    return this.agent
+  }
+
+  /** `tweed <args>` on this host, with the directories of its agent. */
+  tweed(...args: readonly string[]): Promise<Finished> {
+    return run(this.netns.wrap([...this.#setup.program, ...args]))
+  }
+
+  async status(): Promise<AgentStatus> {
+    const argv = [...this.#setup.program, 'status', '--json', '--run-dir', this.paths.runDir]
+    return JSON.parse(await output(this.netns.wrap(argv))) as AgentStatus
+  }
+
+  async peers(): Promise<readonly PeerStatus[]> {
+    const argv = [...this.#setup.program, 'peers', '--json', '--run-dir', this.paths.runDir]
+    return JSON.parse(await output(this.netns.wrap(argv))) as readonly PeerStatus[]
+  }
+
+  exec(...argv: readonly string[]): Promise<string> {
+    return this.netns.exec(...argv)
+  }
+
+  subnetEnv(): Promise<SubnetEnv> {
+    return readSubnetEnv(this.paths.subnetFile)
+  }
+
+  tables(device = 'tweed.1'): Promise<KernelTables> {
+    return readTables(this.netns, device)
+  }
+
+  snapshot(): Promise<Readonly<Record<string, string>>> {
+    return snapshot(this.netns)
+  }
+
+  /** Counts what the kernel reports about the overlay device from now on. */
+  monitorWrites(device = 'tweed.1'): Promise<WriteMonitor> {
+    return WriteMonitor.start(this.netns, device)
+  }
+
+  /** A container on the bridge of this host, which has to have its subnet by then. */
+  async addContainer(name: string, options: { readonly addresses?: number } = {}): Promise<Container> {
+    const env = await this.subnetEnv()
+    if (this.#nextAddress === undefined) await this.#addBridge(env)
+    const netns = await Netns.add(`${this.netns.name}-${name}`)
+    const port = `veth-${name}`
+    await veth([this.netns, port], [netns, 'eth0'], env.mtuBytes)
+    await this.netns.batch([`link set ${port} master ${bridge}`])
+    const container = new Container(name, netns, [])
+    await this.addAddresses(container, options.addresses ?? 1)
+    await netns.batch([`route add default via ${env.subnet.replace(/\/.*/, '')}`])
+    this.containers.push(container)
+    return container
+  }
+
+  /** Puts the next free addresses of the subnet on a container. */
+  async addAddresses(container: Container, count: number): Promise<readonly string[]> {
+    const subnet = Cidr.parse((await this.subnetEnv()).subnet)
+    if (subnet?.family !== 4) throw new Error(`no IPv4 subnet on ${this.name}`)
+    const first = this.#nextAddress ?? subnet.address + 1
+    const addresses = Array.from({ length: count }, (_, i) => Ipv4.of(first + i))
+    if (!addresses.every((ip) => Cidr.contains(subnet, ip))) throw new Error(`${this.name}: subnet is full`)
+    this.#nextAddress = first + count
+    const printed = addresses.map(Ipv4.print)
+    await container.netns.batch(printed.map((ip) => `addr add ${ip}/${subnet.length} dev eth0`))
+    if (count > 1) await this.#pinNeighbours(container, printed)
+    container.holds(printed)
+    return printed
+  }
+
+  async destroy(): Promise<void> {
+    await this.agent?.kill()
+    await Promise.all(this.containers.map((container) => container.stop()))
+    for (const container of this.containers) await container.netns.remove()
+    await this.netns.remove()
+    await rm(this.#setup.folder, { recursive: true, force: true })
+  }
+
+  /** The bridge keeps its address when the agent is restarted; a new subnet needs a new host. */
+  async #addBridge({ subnet, mtuBytes }: SubnetEnv): Promise<void> {
+    await this.netns.batch([
+      `link add ${bridge} mtu ${mtuBytes} type bridge`,
+      `addr add ${subnet} dev ${bridge}`,
+      `link set ${bridge} up`,
+    ])
+  }
+
+  // The kernel's neighbour cache is one for all namespaces and collected above 512 rows; permanent rows
+  // don't count. Without them a thousand local addresses would lose packets on the local bridge.
+  async #pinNeighbours(container: Container, addresses: readonly string[]): Promise<void> {
+    const [link] = JSON.parse(await container.netns.ip('-j', 'link', 'show', 'eth0')) as { address: string }[]
+    const row = (ip: string) =>
+      `neigh replace ${ip} lladdr ${link?.address ?? ''} dev ${bridge} nud permanent`
+    await this.netns.batch(addresses.map(row))
+  }
+
+  #pathFlags(): readonly string[] {
+    const { stateDir, runDir, subnetFile } = this.paths
+    return ['--state-dir', stateDir, '--run-dir', runDir, '--subnet-file', subnetFile]
+  }
+}

@@ -1,0 +1,194 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Host } from './host.ts'
+import { Netns, veth } from './netns.ts'
+import { CommandFailed, Daemon, eventually, output } from './process.ts'
+
+export interface LabOptions {
+  /** How many; named h1, h2, … with the underlay addresses 192.0.2.11, 192.0.2.12, … */
+  readonly hosts: number
+  /** Of the network that is written to etcd before any agent starts; undefined writes none. */
+  readonly config?: object | undefined
+  /** Flags of every agent, before those of a single start. */
+  readonly agentFlags?: readonly string[]
+  /** Command line of `tweed`: the built program, unless `TWEED_PROGRAM` or this names another. */
+  readonly program?: readonly string[]
+}
+
+export const defaultConfig = { Network: '10.5.0.0/16', Backend: { Type: 'vxlan' } }
+export const prefix = '/coreos.com/network'
+const underlayAddress = '192.0.2.1'
+const endpoint = `http://${underlayAddress}:2379`
+
+const builtProgram = (): readonly string[] =>
+  process.env['TWEED_PROGRAM']?.split(' ') ?? [
+    process.execPath,
+    new URL('../../dist/main.js', import.meta.url).pathname,
+  ]
+
+/** Names of namespaces are unique within the enclosure, so that labs can follow each other closely. */
+let labs = 0
+
+const startEtcd = async (netns: Netns, folder: string): Promise<Daemon> => {
+  const peer = 'http://127.0.0.1:2380'
+  const etcd = netns.start(
+    ...['etcd', '--name', 'lab', '--data-dir', join(folder, 'etcd')],
+    ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
+    ...[
+      '--listen-peer-urls',
+      peer,
+      '--initial-advertise-peer-urls',
+      peer,
+      '--initial-cluster',
+      `lab=${peer}`,
+    ],
+  )
+  await etcd.line(/ready to serve client requests|serving .*client requests/)
+  return etcd
+}
+
+/**
+ * An underlay with etcd at 192.0.2.1:2379, and hosts on it. All of it lives in namespaces and goes with
+ * {@link destroy}, or with the enclosure around it.
+ */
+export class Lab {
+  readonly underlay: Netns
+  readonly hosts: readonly Host[]
+  readonly endpoint = endpoint
+  readonly #folder: string
+  #etcd: Daemon
+
+  private constructor(underlay: Netns, etcd: Daemon, hosts: readonly Host[], folder: string) {
+    this.underlay = underlay
+    this.#etcd = etcd
+    this.hosts = hosts
+    this.#folder = folder
+  }
+
+  static async create(options: LabOptions): Promise<Lab> {
+    const name = labs++ === 0 ? '' : `lab${labs}-`
+    const underlay = await Netns.add(`${name}underlay`)
+    // /run is the enclosure's own tmpfs: no disk delays etcd, and nothing remains.
+    const folder = await mkdtemp('/run/tweed-lab-')
+    await underlay.batch([
+      'link add br0 type bridge',
+      `addr add ${underlayAddress}/24 dev br0`,
+      'link set br0 up',
+    ])
+    const etcd = await startEtcd(underlay, folder)
+    const hosts: Host[] = []
+    for (let i = 1; i <= options.hosts; i++) {
+      hosts.push(await addHost(underlay, { options, name: `h${i}`, netns: `${name}h${i}`, index: i, folder }))
+    }
+    const lab = new Lab(underlay, etcd, hosts, folder)
+    const config = 'config' in options ? options.config : defaultConfig
+    if (config !== undefined) await lab.putConfig(config)
+    return lab
+  }
+
+  /** The host with this number, from 1, as in its name. */
+  host(number: number): Host {
+    const host = this.hosts[number - 1]
+    if (!host) throw new Error(`there is no h${number}`)
+    return host
+  }
+
+  /** Starts an agent on every host at once and waits until all are ready and know each other. */
+  async startAgents(extraFlags: readonly string[] = []): Promise<void> {
+    await Promise.all(
+      this.hosts.map(async (host) => {
+        const agent = await host.startAgent(extraFlags)
+        await agent.waitReady()
+        await eventually(`${host.name} knows all others`, async () =>
+          (await agent.status())?.peers.total === this.hosts.length - 1 ? true : undefined,
+        )
+      }),
+    )
+  }
+
+  etcdctl(...args: readonly string[]): Promise<string> {
+    return output(this.underlay.wrap(['env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', endpoint, ...args]))
+  }
+
+  putConfig(config: object): Promise<string> {
+    return this.etcdctl('put', `${prefix}/config`, JSON.stringify(config))
+  }
+
+  /** Grows with every write to etcd, by anybody; a keep-alive is none. */
+  async etcdRevision(): Promise<number> {
+    const answer = JSON.parse(await this.etcdctl('get', '-w', 'json', prefix)) as {
+      header: { revision: number }
+    }
+    return answer.header.revision
+  }
+
+  /** Keys and values below the prefix, in the order of the keys. */
+  async etcdEntries(below = prefix): Promise<readonly EtcdEntry[]> {
+    const answer = JSON.parse(await this.etcdctl('get', '-w', 'json', '--prefix', below)) as {
+      kvs?: { key: string; value: string; lease?: number; mod_revision: number }[]
+    }
+    const text = (base64: string) => Buffer.from(base64, 'base64').toString()
+    return (answer.kvs ?? []).map((kv) => ({
+      key: text(kv.key),
+      value: text(kv.value),
+      revision: kv.mod_revision,
+      isLeased: kv.lease !== undefined && kv.lease !== 0,
+    }))
+  }
+
+  stopEtcd(): Promise<unknown> {
+    return this.#etcd.kill()
+  }
+
+  async startEtcd(): Promise<void> {
+    this.#etcd = await startEtcd(this.underlay, this.#folder)
+  }
+
+  /** Stops every process and removes every namespace and file; goes on where a part has gone already. */
+  async destroy(): Promise<void> {
+    const tryTo = (work: Promise<unknown>) =>
+      work.catch((error: unknown) => {
+        if (!(error instanceof CommandFailed)) throw error
+      })
+    await Promise.all(this.hosts.map((host) => tryTo(host.destroy())))
+    await this.#etcd.kill()
+    await tryTo(this.underlay.remove())
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+export interface EtcdEntry {
+  readonly key: string
+  readonly value: string
+  readonly revision: number
+  readonly isLeased: boolean
+}
+
+interface HostPlace {
+  readonly options: LabOptions
+  readonly name: string
+  readonly netns: string
+  readonly index: number
+  readonly folder: string
+}
+
+const addHost = async (underlay: Netns, place: HostPlace): Promise<Host> => {
+  const netns = await Netns.add(place.netns)
+  const address = `192.0.2.${10 + place.index}`
+  await veth([underlay, place.name], [netns, 'eth0'])
+  await underlay.batch([`link set ${place.name} master br0`])
+  await netns.batch([`addr add ${address}/24 dev eth0`, `route add default via ${underlayAddress}`])
+  const folder = join(place.folder, place.name)
+  await mkdir(folder)
+  return new Host({
+    name: place.name,
+    netns,
+    address,
+    folder,
+    program: place.options.program ?? builtProgram(),
+    agentFlags: [
+      ...['--etcd-endpoints', endpoint, '--etcd-prefix', prefix, '--log-format', 'json'],
+      ...(place.options.agentFlags ?? []),
+    ],
+  })
+}

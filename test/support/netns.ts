@@ -1,0 +1,67 @@
+import { isEnclosed } from '../../tools/enclosure.mjs'
+import { Daemon, output } from './process.ts'
+
+/** A network namespace that `ip netns` knows by name. */
+export class Netns {
+  readonly name: string
+  private constructor(name: string) {
+    this.name = name
+  }
+
+  /** Refuses to work in the machine's own network namespace: nothing of a laboratory may ever land there. */
+  static async add(name: string): Promise<Netns> {
+    if (!isEnclosed()) {
+      throw new Error('this is not an enclosure: run it by `npm test -- netns` or `npm run demo`')
+    }
+    await output(['ip', 'netns', 'add', name])
+    const netns = new Netns(name)
+    await netns.batch(['link set lo up'])
+    // Router solicitations and duplicate address detection would blur counts and comparisons.
+    await netns.sysctl('net.ipv6.conf.all.disable_ipv6', '1')
+    await netns.sysctl('net.ipv6.conf.default.disable_ipv6', '1')
+    return netns
+  }
+
+  remove(): Promise<string> {
+    return output(['ip', 'netns', 'del', this.name])
+  }
+
+  /** A command line as it runs in here. `ip netns exec` becomes the program, so its pid is the program's. */
+  wrap(argv: readonly string[]): readonly string[] {
+    return ['ip', 'netns', 'exec', this.name, ...argv]
+  }
+
+  exec(...argv: readonly string[]): Promise<string> {
+    return output(this.wrap(argv))
+  }
+
+  start(...argv: readonly string[]): Daemon {
+    return Daemon.start(this.wrap(argv))
+  }
+
+  ip(...args: readonly string[]): Promise<string> {
+    return output(['ip', '-n', this.name, ...args])
+  }
+
+  bridge(...args: readonly string[]): Promise<string> {
+    return output(['bridge', '-n', this.name, ...args])
+  }
+
+  /** Many `ip` commands in one process; stops at the first that fails. */
+  batch(commands: readonly string[]): Promise<string> {
+    return output(['ip', '-n', this.name, '-batch', '-'], commands.join('\n') + '\n')
+  }
+
+  sysctl(key: string, value: string): Promise<string> {
+    return this.exec('sysctl', '-q', '-w', `${key}=${value}`)
+  }
+}
+
+/** Ends of a veth pair in two namespaces, up. */
+export const veth = async (a: readonly [Netns, string], b: readonly [Netns, string], mtu = 1500) => {
+  await a[0].batch([
+    `link add ${a[1]} mtu ${mtu} type veth peer name ${b[1]} mtu ${mtu} netns ${b[0].name}`,
+    `link set ${a[1]} up`,
+  ])
+  await b[0].batch([`link set ${b[1]} up`])
+}
