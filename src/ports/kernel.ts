@@ -1,7 +1,9 @@
 import type { Observable } from 'rxjs'
 import type { Ip } from '../core/net/ip.ts'
 import type { Fault } from '../core/fault.ts'
-import type { Op, Row } from '../core/kernel/rows.ts'
+import type { Dump, Op, Row } from '../core/kernel/rows.ts'
+
+export type { Dump } from '../core/kernel/rows.ts'
 import type { EnsuredLink, InterfaceAddress, LinkFacts, VxlanSpec } from '../core/kernel/link.ts'
 
 /** The Linux kernel of one network namespace, as far as an overlay agent needs it. */
@@ -29,14 +31,6 @@ export interface Kernel {
 
   /** Removes our device (one of ours only) and every route of our protocol. */
   removeAll$(deviceName: string): Observable<void>
-}
-
-export interface Dump {
-  readonly rows: readonly Row[]
-  /** Rows of ours that share their key with another and so have to go: a second `dst` of one FDB MAC. */
-  readonly strays: readonly Row[]
-  /** Milliseconds since the data path used an FDB entry, by MAC. */
-  readonly idleMsByMac: ReadonlyMap<number, number>
 }
 
 export interface Refusal {

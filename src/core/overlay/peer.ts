@@ -18,6 +18,17 @@ export interface Peer {
   readonly modRevision: number
 }
 
+/** Alike for forwarding and for people: flannel writes the same again every day, which is no change. */
+export const samePeer = (a: Peer, b: Peer): boolean =>
+  a.key === b.key &&
+  a.publicIp === b.publicIp &&
+  a.publicIp6 === b.publicIp6 &&
+  a.vtepMac === b.vtepMac &&
+  a.vtepMac6 === b.vtepMac6 &&
+  (a.subnet6 === undefined) === (b.subnet6 === undefined) && // the key says which
+  a.node === b.node &&
+  a.leaving === b.leaving
+
 /** What became of one peer; `before` and `after` differ. */
 export interface PeerChange {
   readonly key: string

@@ -1,0 +1,95 @@
+import type { Fault } from '../fault.ts'
+import type { Millis } from '../time.ts'
+import type { FdbEntry, Neighbour, Op, Route, Row } from './rows.ts'
+import { rowKey } from './rows.ts'
+import { Tracker } from './tracker.ts'
+
+/** The three tables of one VXLAN device, and the order in which they may change. */
+export class Tables {
+  readonly fdb = new Tracker<FdbEntry>()
+  readonly neighbours = new Tracker<Neighbour>()
+  readonly routes = new Tracker<Route>()
+  readonly #all = [this.fdb, this.neighbours, this.routes] as const
+
+  want(row: Row): void {
+    switch (row.kind) {
+      case 'fdb':
+        return this.fdb.want(row)
+      case 'neighbour':
+        return this.neighbours.want(row)
+      case 'route':
+        return this.routes.want(row)
+    }
+  }
+
+  saw(row: Row): void {
+    switch (row.kind) {
+      case 'fdb':
+        return this.fdb.saw(row)
+      case 'neighbour':
+        return this.neighbours.saw(row)
+      case 'route':
+        return this.routes.saw(row)
+    }
+  }
+
+  unwant(row: Row): void {
+    this.of(row).unwant(rowKey(row))
+  }
+
+  missed(row: Row): void {
+    this.of(row).missed(rowKey(row))
+  }
+
+  refused(op: Op, fault: Fault, now: Millis): void {
+    this.of(op.row).refused(op, fault, now)
+  }
+
+  dumped(rows: Iterable<Row>): void {
+    const fdb: FdbEntry[] = []
+    const neighbours: Neighbour[] = []
+    const routes: Route[] = []
+    for (const row of rows)
+      if (row.kind === 'fdb') fdb.push(row)
+      else if (row.kind === 'neighbour') neighbours.push(row)
+      else routes.push(row)
+    this.fdb.dumped(fdb)
+    this.neighbours.dumped(neighbours)
+    this.routes.dumped(routes)
+  }
+
+  /**
+   * The next operations that are owed, at most `limit`, in an order in which no packet is ever sent to a next hop
+   * that can't be reached yet, and no neighbour answers before its MAC has a way: add FDB, neighbour, route; then
+   * remove route, neighbour, FDB. Adding before removing means that a moved peer is never without a way.
+   *
+   * Take no more than is written at once: what is taken and waits could undo what a miss writes meanwhile.
+   */
+  take(now: Millis, options: { readonly limit: number; readonly prune: boolean }): readonly Op[] {
+    const ops: Op[] = []
+    const room = (): number => options.limit - ops.length
+    for (const table of this.#all) ops.push(...table.takeAdds(now, room()))
+    if (options.prune) for (const table of this.#all.toReversed()) ops.push(...table.takeRemoves(now, room()))
+    return ops
+  }
+
+  get pending(): number {
+    return this.#all.reduce((sum, table) => sum + table.pending, 0)
+  }
+
+  nextRetry(): Millis | undefined {
+    const due = this.#all.map((table) => table.nextRetry()).filter((at) => at !== undefined)
+    return due.length === 0 ? undefined : due.reduce((a, b) => (b < a ? b : a))
+  }
+
+  of(row: Row): Tracker<FdbEntry> | Tracker<Neighbour> | Tracker<Route> {
+    switch (row.kind) {
+      case 'fdb':
+        return this.fdb
+      case 'neighbour':
+        return this.neighbours
+      case 'route':
+        return this.routes
+    }
+  }
+}

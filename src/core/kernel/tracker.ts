@@ -1,0 +1,155 @@
+import type { Fault } from '../fault.ts'
+import { Millis } from '../time.ts'
+import { type Op, type Row, type RowKey, rowKey, sameRow } from './rows.ts'
+
+/** Why a wanted row is not in the kernel, since when, and when it is tried again. */
+export interface Failure {
+  readonly fault: Fault
+  readonly since: Millis
+  readonly attempts: number
+  readonly retryAt: Millis
+}
+
+/**
+ * One table: what it should hold, what it is believed to hold, and so what is owed to the kernel.
+ *
+ * ```
+ *            desired              believed actual
+ *      ┌───────────────┬─────────────┬───────────────┐
+ *      │ owed: add     │   in step   │ owed: remove  │
+ *      └───────────────┴─────────────┴───────────────┘
+ * ```
+ *
+ * The belief is set when a write is handed out and corrected by what comes back: a refusal, somebody else's
+ * edit, a dump. Every correction that comes late costs one idempotent write and never a wrong table.
+ *
+ * Mutable inside: ten thousand rows change one at a time, and a copy for each would be quadratic.
+ */
+export class Tracker<R extends Row> {
+  readonly #desired = new Map<RowKey, R>()
+  readonly #actual = new Map<RowKey, R>()
+  readonly #owedAdds = new Set<RowKey>()
+  readonly #owedRemoves = new Set<RowKey>()
+  readonly #failures = new Map<RowKey, Failure>()
+
+  get desired(): ReadonlyMap<RowKey, R> {
+    return this.#desired
+  }
+  get actual(): ReadonlyMap<RowKey, R> {
+    return this.#actual
+  }
+  get failures(): ReadonlyMap<RowKey, Failure> {
+    return this.#failures
+  }
+  /** Rows that differ, those that wait for a retry included. */
+  get pending(): number {
+    return this.#owedAdds.size + this.#owedRemoves.size
+  }
+
+  want(row: R): void {
+    const key = rowKey(row)
+    const wanted = this.#desired.get(key)
+    this.#desired.set(key, row)
+    if (!wanted || !sameRow(wanted, row)) this.#failures.delete(key)
+    this.#compare(key)
+  }
+
+  unwant(key: RowKey): void {
+    if (!this.#desired.delete(key)) return
+    this.#failures.delete(key)
+    this.#compare(key)
+  }
+
+  /** Somebody else put the row there. */
+  saw(row: R): void {
+    this.#actual.set(rowKey(row), row)
+    this.#compare(rowKey(row))
+  }
+
+  /** Somebody else took the row away. */
+  missed(key: RowKey): void {
+    if (this.#actual.delete(key)) this.#compare(key)
+  }
+
+  /** The whole truth, from a dump. */
+  dumped(rows: Iterable<R>): void {
+    this.#actual.clear()
+    for (const row of rows) this.#actual.set(rowKey(row), row)
+    this.#owedAdds.clear()
+    this.#owedRemoves.clear()
+    for (const key of this.#desired.keys()) this.#compare(key)
+    for (const key of this.#actual.keys()) this.#compare(key)
+  }
+
+  refused(op: Op, fault: Fault, now: Millis): void {
+    const key = rowKey(op.row)
+    if (op.verb === 'add') this.#actual.delete(key)
+    const earlier = this.#failures.get(key)
+    const attempts = (earlier?.attempts ?? 0) + 1
+    const retryAt = Millis.add(now, retryAfter(fault, attempts))
+    this.#failures.set(key, { fault, since: earlier?.since ?? now, attempts, retryAt })
+    if (op.verb === 'remove') this.#actual.set(key, op.row as R)
+    this.#compare(key)
+  }
+
+  /** Takes at most `limit` rows that are owed and due, and believes from now on that they stand. */
+  takeAdds(now: Millis, limit: number): Op[] {
+    return this.#take(this.#owedAdds, { now, limit }, (key) => {
+      const row = this.#desired.get(key)
+      if (!row) return undefined
+      const replace = this.#actual.has(key)
+      this.#actual.set(key, row)
+      return replace ? { verb: 'add', row, replace } : { verb: 'add', row }
+    })
+  }
+
+  /** Takes at most `limit` rows that have to go, and believes from now on that they are gone. */
+  takeRemoves(now: Millis, limit: number): Op[] {
+    return this.#take(this.#owedRemoves, { now, limit }, (key) => {
+      const row = this.#actual.get(key)
+      this.#actual.delete(key)
+      return row && { verb: 'remove', row }
+    })
+  }
+
+  /** When the next retry is due. */
+  nextRetry(): Millis | undefined {
+    let next: Millis | undefined
+    for (const [key, { retryAt }] of this.#failures)
+      if (this.#owes(key) && (next === undefined || retryAt < next)) next = retryAt
+    return next
+  }
+
+  #owes(key: RowKey): boolean {
+    return this.#owedAdds.has(key) || this.#owedRemoves.has(key)
+  }
+
+  #take(
+    owed: Set<RowKey>,
+    bounds: { now: Millis; limit: number },
+    opFor: (key: RowKey) => Op | undefined,
+  ): Op[] {
+    const ops: Op[] = []
+    for (const key of owed) {
+      if (ops.length >= bounds.limit) break
+      if ((this.#failures.get(key)?.retryAt ?? 0) > bounds.now) continue
+      owed.delete(key)
+      const op = opFor(key)
+      if (op) ops.push(op)
+    }
+    return ops
+  }
+
+  #compare(key: RowKey): void {
+    const wanted = this.#desired.get(key)
+    const there = this.#actual.get(key)
+    this.#owedAdds.delete(key)
+    this.#owedRemoves.delete(key)
+    if (wanted ? there && sameRow(wanted, there) : !there) this.#failures.delete(key)
+    else (wanted ? this.#owedAdds : this.#owedRemoves).add(key)
+  }
+}
+
+/** Transient refusals are tried again soon, the others slowly: their cause is outside and may go away. */
+const retryAfter = (fault: Fault, attempts: number): Millis =>
+  fault.transient ? Millis.of(Math.min(30_000, 100 * 2 ** (attempts - 1))) : Millis.minutes(1)

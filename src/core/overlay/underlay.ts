@@ -1,0 +1,94 @@
+import { Cidr } from '../net/cidr.ts'
+import { Ip, isIpv4 } from '../net/ip.ts'
+import type { Ipv4 } from '../net/ipv4.ts'
+import type { InterfaceAddress, LinkFacts } from '../kernel/link.ts'
+
+/** The interface and address that carry the tunnel. */
+export interface Underlay {
+  readonly link: number
+  readonly name: string
+  readonly address: Ipv4
+  readonly mtuBytes: number
+}
+
+/** How the user names the interface; the first that matches wins, in this order. */
+export interface UnderlayChoice {
+  /** Names or addresses, as flannel's `--iface`. */
+  readonly names: readonly string[]
+  /** Matched against names, then addresses, as flannel's `--iface-regex`. */
+  readonly patterns: readonly RegExp[]
+  /** Link that a route look-up of `--iface-can-reach` gave. */
+  readonly reach: { readonly link: number; readonly source: Ip | undefined } | undefined
+}
+
+export interface InterfaceTable {
+  readonly links: readonly LinkFacts[]
+  readonly addresses: readonly InterfaceAddress[]
+  readonly defaultLink: number | undefined
+}
+
+/** The chosen interface, or a sentence that says what was looked for and what there is. */
+export const chooseUnderlay = (table: InterfaceTable, choice: UnderlayChoice): Underlay | string => {
+  const wanted = [
+    ...choice.names.map((n) => `--iface ${n}`),
+    ...choice.patterns.map((p) => `--iface-regex ${p.source}`),
+  ]
+  for (const name of choice.names) {
+    const found = byName(table, name)
+    if (found) return found
+  }
+  for (const pattern of choice.patterns) {
+    const found = byPattern(table, pattern)
+    if (found) return found
+  }
+  if (choice.reach) {
+    const { link, source } = choice.reach
+    return (
+      ofLink(table, link, source) ?? `the interface that reaches --iface-can-reach has no usable IPv4 address`
+    )
+  }
+  if (wanted.length > 0) return `no interface matches ${wanted.join(', ')}; there are ${listed(table)}`
+  if (table.defaultLink === undefined)
+    return `there is no IPv4 default route to tell the interface; name it with --iface; there are ${listed(table)}`
+  return (
+    ofLink(table, table.defaultLink) ??
+    'the interface of the default route has no usable IPv4 address; name one with --iface'
+  )
+}
+
+function byName(table: InterfaceTable, name: string): Underlay | undefined {
+  const link = table.links.find((l) => l.name === name)
+  if (link) return ofLink(table, link.index)
+  const ip = Ip.parse(name)
+  const owner = ip === undefined ? undefined : table.addresses.find((a) => a.address.address === ip)
+  return owner && ofLink(table, owner.link, ip)
+}
+
+function byPattern(table: InterfaceTable, pattern: RegExp): Underlay | undefined {
+  for (const link of table.links) if (pattern.test(link.name)) return ofLink(table, link.index)
+  const hit = table.addresses.find((a) => pattern.test(Ip.print(a.address.address)))
+  return hit && ofLink(table, hit.link, hit.address.address)
+}
+
+/** Primary global addresses come first, as the kernel's own source address selection has it. */
+function ofLink(table: InterfaceTable, index: number, preferred?: Ip): Underlay | undefined {
+  const link = table.links.find((l) => l.index === index)
+  const own = table.addresses.filter((a) => a.link === index && a.address.family === 4)
+  const best =
+    own.find((a) => a.address.address === preferred) ??
+    own.find((a) => a.scope === 0 && !a.secondary) ??
+    own.find((a) => !a.secondary)
+  const address = best?.address.address
+  return link && address !== undefined && isIpv4(address)
+    ? { link: index, name: link.name, address, mtuBytes: link.mtuBytes }
+    : undefined
+}
+
+const listed = (table: InterfaceTable): string =>
+  table.links
+    .filter((l) => !l.loopback)
+    .map((l) => {
+      const addresses = table.addresses.filter((a) => a.link === l.index).map((a) => Cidr.print(a.address))
+      return addresses.length === 0 ? l.name : `${l.name} (${addresses.join(', ')})`
+    })
+    .join(', ') || 'none but the loopback'

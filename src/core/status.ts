@@ -1,0 +1,97 @@
+import type { FaultCode } from './fault.ts'
+import type { MissCounts } from './overlay/miss.ts'
+
+/** What `tweed status --json` prints. Times are ISO 8601, durations carry their unit in the name. */
+export interface AgentStatus {
+  readonly version: string
+  readonly pid: number
+  readonly node: string
+  readonly startedAt: string
+  readonly resolve: 'eager' | 'on-miss'
+  readonly health: Health
+  readonly underlay: {
+    readonly interface: string
+    readonly address: string
+    readonly mtuBytes: number
+  } | null
+  readonly device: {
+    readonly name: string
+    readonly index: number
+    readonly mac: string
+    readonly mtuBytes: number
+    readonly vni: number
+    readonly port: number
+  } | null
+  readonly lease: {
+    readonly state: 'owned' | 'unsure' | 'lost'
+    readonly subnet: string
+    readonly key: string
+    readonly leaseId: string
+    /** Seconds until etcd would let it expire, as of the last keep-alive; null for a reservation or before the first. */
+    readonly remainingSeconds: number | null
+  } | null
+  readonly etcd: { readonly connected: boolean; readonly revision: number }
+  readonly peers: PeerCounts
+  readonly tables: {
+    readonly fdb: TableCounts
+    readonly neighbours: TableCounts
+    readonly routes: TableCounts
+  }
+  readonly misses: MissCounts
+  /** Rows that somebody else changed and we repaired. */
+  readonly driftRepairs: number
+  /** The newest last. */
+  readonly faults: readonly FaultReport[]
+}
+
+/** `down`: containers of this host can't rely on the overlay. `degraded`: it works, and somebody should look. */
+export interface Health {
+  readonly state: 'ready' | 'degraded' | 'down'
+  readonly reasons: readonly { readonly code: FaultCode | ReasonCode; readonly message: string }[]
+}
+
+export type ReasonCode =
+  | 'starting'
+  | 'no-subnet'
+  | 'no-device'
+  | 'no-snapshot'
+  | 'etcd-disconnected'
+  | 'rows-pending'
+  | 'rows-failed'
+
+export interface PeerCounts {
+  readonly total: number
+  readonly programmed: number
+  readonly idle: number
+  readonly held: number
+  readonly failed: number
+  /** Records that the validator ignores. */
+  readonly rejected: number
+}
+
+export interface TableCounts {
+  readonly desired: number
+  readonly actual: number
+  readonly pending: number
+  readonly failed: number
+}
+
+export interface FaultReport {
+  readonly at: string
+  readonly code: FaultCode
+  readonly message: string
+}
+
+/** One line of `tweed peers`. */
+export interface PeerStatus {
+  readonly subnet: string
+  readonly publicIp: string
+  readonly vtepMac: string
+  readonly node: string | null
+  /** When this agent first saw the peer as it is now. */
+  readonly since: string
+  /** `idle`: known and, in `on-miss`, not in use, so without rows. */
+  readonly state: 'programmed' | 'idle' | 'pending' | 'failed' | 'held' | 'rejected'
+  /** Why it is not programmed, or until when it is held. */
+  readonly detail: string
+}

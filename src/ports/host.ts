@@ -1,0 +1,39 @@
+import type { Observable } from 'rxjs'
+import type { Ipv4 } from '../core/net/ipv4.ts'
+import type { Mac } from '../core/net/mac.ts'
+import type { StoredRecord } from '../core/overlay/record.ts'
+import type { StoredConfig } from './lease-store.ts'
+
+/** Files and services of the host that are neither kernel tables nor etcd. */
+export interface Host {
+  /** What the last run left; `undefined` on the first. */
+  load$(): Observable<SavedState | undefined>
+  save$(state: SavedState): Observable<void>
+  loadPeers$(): Observable<readonly StoredRecord[]>
+  savePeers$(records: readonly StoredRecord[]): Observable<void>
+  /** Removes the state and the subnet file. */
+  forget$(): Observable<void>
+
+  /** Written atomically, only when it differs. */
+  writeSubnetEnv$(text: string): Observable<void>
+
+  /** A stable id for this host with this address: two clones of one image differ, a lost state file doesn't matter. */
+  nodeId(publicIp: Ipv4): string
+  /** The MAC of this host's VTEP: a function of the host, so that it survives a lost device and a reboot. */
+  vtepMac(node: string, vni: number): Mac
+
+  /** Switches IPv4 forwarding on if it is off; emits whether it is on. */
+  forwardIpv4$(): Observable<boolean>
+  /** sd_notify(3); silent where there is no service manager. */
+  notify(state: string): void
+}
+
+/** The state file: enough to come back, without etcd, as who we were. */
+export interface SavedState {
+  readonly node: string
+  readonly publicIp: string
+  readonly device: string
+  readonly vtepMac: string
+  readonly config: StoredConfig
+  readonly lease: { readonly key: string; readonly leaseId: string; readonly modRevision: number }
+}

@@ -1,0 +1,131 @@
+import { Fault } from '../core/fault.ts'
+import type { EnsuredLink, VxlanSpec } from '../core/kernel/link.ts'
+import type { OwnLease } from '../core/overlay/own.ts'
+import type { Underlay } from '../core/overlay/underlay.ts'
+import type { Millis } from '../core/time.ts'
+import type { DeviceState } from './device.ts'
+import type { LeaseState } from './lease.ts'
+import type { Network, NetworkState } from './network.ts'
+import type { Outcome } from './reconcile.ts'
+
+/** Everything that happens in an agent, for state, log and status. */
+export type AgentEvent =
+  | { readonly kind: 'underlay'; readonly underlay: Underlay }
+  | { readonly kind: 'network'; readonly state: NetworkState }
+  | { readonly kind: 'lease'; readonly state: LeaseState }
+  | { readonly kind: 'device'; readonly state: DeviceState }
+  | {
+      readonly kind: 'etcd'
+      readonly connected: boolean
+      readonly revision: number
+      readonly fault: Fault | undefined
+    }
+  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | { readonly kind: 'fault'; readonly fault: Fault }
+
+/** What is known of the agent now; small, and replaced as a whole with each event. */
+export interface AgentState {
+  readonly underlay: Underlay | undefined
+  readonly network: Network | undefined
+  readonly lease:
+    | {
+        readonly state: 'owned' | 'unsure' | 'lost'
+        readonly lease: OwnLease
+        readonly remainingSeconds: number | undefined
+      }
+    | undefined
+  readonly device: { readonly spec: VxlanSpec; readonly link: EnsuredLink } | undefined
+  readonly etcd: { readonly connected: boolean; readonly revision: number }
+  /** Everything owed has been written at least once. */
+  readonly settled: boolean
+  readonly driftRepairs: number
+  /** What is wrong now, by the part that it is wrong with. */
+  readonly troubles: ReadonlyMap<AgentEvent['kind'], Fault>
+  readonly faults: readonly { readonly at: Millis; readonly fault: Fault }[]
+}
+
+export const startingAgent: AgentState = {
+  underlay: undefined,
+  network: undefined,
+  lease: undefined,
+  device: undefined,
+  etcd: { connected: false, revision: 0 },
+  settled: false,
+  driftRepairs: 0,
+  troubles: new Map(),
+  faults: [],
+}
+
+const mostFaults = 20
+
+export const reduceAgent = (state: AgentState, event: AgentEvent, at: Millis): AgentState => {
+  const fault = faultOf(event)
+  const next = { ...state, ...partOf(state, event), troubles: withTrouble(state.troubles, event, fault) }
+  const told = fault && state.troubles.get(event.kind)?.message !== fault.message
+  return told ? { ...next, faults: [...state.faults, { at, fault }].slice(-mostFaults) } : next
+}
+
+/** The fault that an event carries. */
+export const faultOf = (event: AgentEvent): Fault | undefined => {
+  switch (event.kind) {
+    case 'underlay':
+      return undefined
+    case 'network':
+      return event.state.kind === 'none' ? event.state.fault : event.state.network.fault
+    case 'lease':
+      if (event.state.kind === 'lost') return Fault.of('lease-lost')
+      return event.state.kind === 'owned' ? undefined : event.state.fault
+    case 'device':
+      return event.state.kind === 'failed' ? event.state.fault : undefined
+    case 'outcome':
+      if (event.outcome.kind === 'wrote') return event.outcome.refusals[0]?.fault
+      return event.outcome.kind === 'failed' ? event.outcome.fault : undefined
+    case 'etcd':
+    case 'fault':
+      return event.fault
+  }
+}
+
+function partOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
+  switch (event.kind) {
+    case 'underlay':
+      return { underlay: event.underlay }
+    case 'network':
+      return event.state.kind === 'network' ? { network: event.state.network } : {}
+    case 'lease':
+      return leasePart(event.state)
+    case 'device':
+      return event.state.kind === 'ready' ? { device: event.state } : { device: undefined }
+    case 'etcd':
+      return { etcd: { connected: event.connected, revision: Math.max(event.revision, state.etcd.revision) } }
+    case 'outcome':
+      if (event.outcome.kind === 'settled') return state.settled ? {} : { settled: true }
+      return event.outcome.kind === 'drifted' ? { driftRepairs: state.driftRepairs + 1 } : {}
+    case 'fault':
+      return {}
+  }
+}
+
+function leasePart(state: LeaseState): Partial<AgentState> {
+  switch (state.kind) {
+    case 'acquiring':
+      return {}
+    case 'owned':
+      return { lease: { state: 'owned', lease: state.lease, remainingSeconds: state.remainingSeconds } }
+    case 'unsure':
+    case 'lost':
+      return { lease: { state: state.kind, lease: state.lease, remainingSeconds: undefined } }
+  }
+}
+
+function withTrouble(
+  troubles: AgentState['troubles'],
+  event: AgentEvent,
+  fault: Fault | undefined,
+): AgentState['troubles'] {
+  if (event.kind === 'outcome' || troubles.get(event.kind) === fault) return troubles // rows tell their own failures
+  const next = new Map(troubles)
+  if (fault) next.set(event.kind, fault)
+  else next.delete(event.kind)
+  return next
+}

@@ -1,0 +1,126 @@
+import {
+  concat,
+  concatMap,
+  defer,
+  EMPTY,
+  filter,
+  map,
+  merge,
+  type Observable,
+  of,
+  repeat,
+  switchMap,
+  take,
+  takeWhile,
+  tap,
+  timer,
+} from 'rxjs'
+import type { Fault } from '../core/fault.ts'
+import { decodeRecord } from '../core/overlay/record.ts'
+import type { OwnLease } from '../core/overlay/own.ts'
+import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
+import { type Acquired, acquire$, type AcquireOptions } from './acquire.ts'
+import { retryTold } from './operators/retry-told.ts'
+
+/** Our hold on a subnet. Only etcd's own word makes it lost; silence makes it unsure. */
+export type LeaseState =
+  | { readonly kind: 'acquiring'; readonly fault: Fault | undefined }
+  | { readonly kind: 'owned'; readonly lease: Acquired; readonly remainingSeconds: number | undefined }
+  /** etcd doesn't answer, or hasn't been asked yet since the restart: the data plane goes on. */
+  | { readonly kind: 'unsure'; readonly lease: OwnLease; readonly fault: Fault | undefined }
+  | { readonly kind: 'lost'; readonly lease: OwnLease }
+
+export interface LeaseOptions extends Omit<AcquireOptions, 'previous'> {
+  /** What the last run held; in force until etcd says otherwise. */
+  readonly saved: OwnLease | undefined
+  readonly records$: Observable<StoreEvent<RecordEvent>>
+}
+
+/**
+ * Holds a subnet for ever: acquires, keeps alive, and acquires again when etcd says that the lease or the key is
+ * gone. The key hangs on a long lease that is kept alive hourly, so that neither an etcd outage nor a renewal is
+ * an event for anybody.
+ */
+export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
+  let previous = options.saved?.key
+  const attempt$ = defer(() => acquire$({ ...options, previous })).pipe(
+    tap((lease) => (previous = lease.key)),
+    map((lease): LeaseState => ({ kind: 'owned', lease, remainingSeconds: undefined })),
+  )
+  const { random } = options
+  const held$ = attempt$.pipe(
+    retryTold({
+      baseMs: 200,
+      capMs: 30_000,
+      random,
+      tell: (fault): LeaseState => ({ kind: 'acquiring', fault }),
+    }),
+    switchMap((state) =>
+      state.kind === 'owned' ? concat(of(state), hold$(state.lease, options)) : of(state),
+    ),
+    takeWhile((state) => state.kind !== 'lost', true),
+  )
+  const again$ = held$.pipe(repeat({ delay: () => timer(100 + 400 * options.random()) }))
+  const { saved } = options
+  return saved ? concat(of<LeaseState>({ kind: 'unsure', lease: saved, fault: undefined }), again$) : again$
+}
+
+function hold$(lease: Acquired, options: LeaseOptions): Observable<LeaseState> {
+  const lost: LeaseState = { kind: 'lost', lease }
+  const keptAlive$ = lease.leaseId === '0' ? EMPTY : keepAlive$(lease, options)
+  return merge(keptAlive$, disputed$(lease, options).pipe(map(() => lost)))
+}
+
+/** Once at a random moment of the first period, then every period ±10 %. */
+function keepAlive$(lease: Acquired, options: LeaseOptions): Observable<LeaseState> {
+  const periodMs = Math.min(3600, options.ttlSeconds / 3) * 1000
+  let first = true
+  const wait$ = defer(() => {
+    const delay = first ? periodMs * options.random() : periodMs * (0.9 + 0.2 * options.random())
+    first = false
+    return timer(delay)
+  })
+  const ask$ = options.store.keepAlive$(lease.leaseId).pipe(
+    map((left): LeaseState =>
+      left > 0 ? { kind: 'owned', lease, remainingSeconds: left } : { kind: 'lost', lease },
+    ),
+    retryTold({
+      baseMs: 300,
+      capMs: 60_000,
+      random: options.random,
+      tell: (fault): LeaseState => ({ kind: 'unsure', lease, fault }),
+    }),
+  )
+  return wait$.pipe(
+    concatMap(() => ask$),
+    repeat(),
+  )
+}
+
+/** Emits when the record stream shows our key deleted, missing from a snapshot, or under another host's name. */
+function disputed$(lease: Acquired, options: LeaseOptions): Observable<unknown> {
+  return options.records$.pipe(
+    filter(
+      (event) =>
+        event.kind === 'value' &&
+        event.revision > lease.modRevision &&
+        !stillOurs(event.value, lease.key, options.me.node),
+    ),
+    take(1),
+  )
+}
+
+function stillOurs(event: RecordEvent, key: string, node: string): boolean {
+  if (event.kind === 'snapshot')
+    return event.records.some((record) => record.key === key && nodeOf(record.value) === node)
+  for (const change of event.changes.toReversed()) {
+    if (change.kind === 'delete' && change.key === key) return false
+    if (change.kind === 'put' && change.record.key === key) return nodeOf(change.record.value) === node
+  }
+  return true
+}
+
+function nodeOf(value: string): string | undefined {
+  const record = decodeRecord(value)
+  return record.kind === 'valid' ? record.value.node : undefined
+}

@@ -1,0 +1,102 @@
+import { concatMap, defer, EMPTY, merge, type Observable, of, scan, takeUntil, timer } from 'rxjs'
+import { Fault } from '../core/fault.ts'
+import { judgeConfigChange } from '../core/overlay/config-change.ts'
+import { type NetworkConfig, parseNetworkConfig } from '../core/overlay/network-config.ts'
+import type { OwnLease } from '../core/overlay/own.ts'
+import { printComplaint } from '../core/parsed.ts'
+import type { LeaseStore, StoredConfig, StoreEvent } from '../ports/lease-store.ts'
+
+/** The network in force, and what etcd says that is not in force. */
+export interface Network {
+  readonly config: NetworkConfig
+  readonly stored: StoredConfig
+  /** What etcd holds is in force, so that an allocation may be guarded by its revision. */
+  readonly current: boolean
+  /** Why what etcd holds now is not in force. */
+  readonly fault: Fault | undefined
+}
+
+/** Either a network in force, or the reason that there is none yet. */
+export type NetworkState =
+  { readonly kind: 'network'; readonly network: Network } | { readonly kind: 'none'; readonly fault: Fault }
+
+/** etcd is given so long at start before the configuration of the last run is taken. */
+const patienceMs = 3000
+
+/**
+ * `<prefix>/config`, followed: a change is adopted where it is safe for running containers, refused aloud where it
+ * isn't, and garbage leaves the old one in force.
+ */
+export const network$ = (options: {
+  readonly store: Pick<LeaseStore, 'config$'>
+  readonly saved: StoredConfig | undefined
+  readonly lease: () => Pick<OwnLease, 'subnet'> | undefined
+}): Observable<NetworkState> => {
+  const fromLastRun$ = defer(() => (options.saved ? of(value(options.saved)) : EMPTY))
+  const savedAfterPatience$ = timer(patienceMs).pipe(
+    concatMap(() => fromLastRun$),
+    takeUntil(options.store.config$.pipe(concatMap((event) => (event.kind === 'value' ? of(event) : EMPTY)))),
+  )
+  return merge(options.store.config$, savedAfterPatience$).pipe(
+    concatMap((event) => (event.kind === 'value' ? of(event.value) : EMPTY)),
+    scan((state: NetworkState, stored) => adopt(state, stored, options.lease()), nothingYet),
+  )
+}
+
+const value = (stored: StoredConfig): StoreEvent<StoredConfig | undefined> => ({
+  kind: 'value',
+  value: stored,
+  revision: stored.modRevision,
+})
+
+const nothingYet: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
+
+/** The reducer: state × what etcd holds → state. */
+export const adopt = (
+  state: NetworkState,
+  stored: StoredConfig | undefined,
+  lease: Pick<OwnLease, 'subnet'> | undefined,
+): NetworkState => {
+  if (!stored) return keep(state, Fault.of('config-missing'))
+  const parsed = parseNetworkConfig(stored.value)
+  if (parsed.kind === 'invalid') return keep(state, Fault.of('config-invalid', printComplaint(parsed)))
+  const network: Network = { config: parsed.value, stored, current: true, fault: undefined }
+  if (state.kind === 'none') return supported(network)
+  const change = judgeConfigChange(state.network.config, parsed.value, lease)
+  switch (change.kind) {
+    case 'same':
+    case 'adopt':
+      return supported(network)
+    case 'refuse': {
+      const fields = change.fields.join(', ')
+      return keep(
+        state,
+        Fault.of('config-refused', `${fields} changed; restart the agent to adopt the new network`),
+      )
+    }
+  }
+}
+
+const keep = (state: NetworkState, fault: Fault): NetworkState =>
+  state.kind === 'none'
+    ? { kind: 'none', fault }
+    : { kind: 'network', network: { ...state.network, current: false, fault } }
+
+/** What this version forwards; the rest is parsed, carried, and refused here. */
+function supported(network: Network): NetworkState {
+  const { config } = network
+  if (config.backend.kind !== 'vxlan')
+    return {
+      kind: 'none',
+      fault: Fault.of(
+        'config-invalid',
+        `Backend.Type is "${config.backend.kind}": only "vxlan" is supported`,
+      ),
+    }
+  if (!config.ipv4)
+    return {
+      kind: 'none',
+      fault: Fault.of('config-invalid', 'EnableIPv4 is false: an IPv4 network is required'),
+    }
+  return { kind: 'network', network }
+}

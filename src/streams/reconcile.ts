@@ -1,0 +1,164 @@
+import {
+  concat, concatMap, defer, EMPTY, expand, filter, ignoreElements, interval, map, merge, NEVER, type Observable, of, share, startWith, Subject, switchMap, tap, timer,
+} from 'rxjs' // prettier-ignore
+import type { Fault } from '../core/fault.ts'
+import type { Forwarding, MissAnswer } from '../core/forwarding.ts'
+import type { Op } from '../core/kernel/rows.ts'
+import type { OwnContext } from '../core/overlay/own.ts'
+import type { RecordEvent, StoredRecord } from '../core/overlay/record.ts'
+import type { Ip } from '../core/net/ip.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Kernel, KernelEvent, Refusal } from '../ports/kernel.ts'
+import type { StoreEvent } from '../ports/lease-store.ts'
+import { retryTold } from './operators/retry-told.ts'
+import { runLatest } from './operators/run-latest.ts'
+
+/** What the loop did, for log, status and metrics; the loop itself goes on. */
+export type Outcome =
+  | { readonly kind: 'wrote'; readonly ops: readonly Op[]; readonly refusals: readonly Refusal[] }
+  | { readonly kind: 'dumped'; readonly rows: number }
+  | { readonly kind: 'missed'; readonly ip: Ip; readonly answer: MissAnswer }
+  | { readonly kind: 'drifted'; readonly event: KernelEvent & { readonly kind: 'row' } }
+  | { readonly kind: 'failed'; readonly fault: Fault }
+  /** Nothing is owed for the moment. */
+  | { readonly kind: 'settled' }
+
+export interface ReconcileOptions {
+  readonly kernel: Kernel
+  readonly clock: Clock
+  readonly forwarding: Forwarding
+  readonly own$: Observable<OwnContext>
+  /** Interface index of the device; every emission, changed or not, puts the tables in doubt. */
+  readonly link$: Observable<number>
+  readonly records$: Observable<StoreEvent<RecordEvent>>
+  /** Records of the last run, in force until etcd's first snapshot. */
+  readonly savedRecords: readonly StoredRecord[]
+  /** How often the tables are compared with the kernel although nothing happened. */
+  readonly resyncMs: number
+  /** How often the FDB's time stamps are read for `--idle`; 0 never. */
+  readonly idleCheckMs: number
+}
+
+/** Messages in one datagram: the kernel works through them inside the send, some 5 µs each. */
+const datagramOps = 128
+
+/**
+ * Keeps the kernel's tables equal to what {@link Forwarding} wants. Events only wake the loop; what is owed is
+ * always asked of the state. A miss is answered at once, between two datagrams if need be.
+ */
+export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
+  defer(() => {
+    const { kernel, forwarding, clock } = options
+    const wake$ = new Subject<void>()
+    const now = (): ReturnType<Clock['now']> => clock.now()
+    const wake = (): void => wake$.next()
+
+    const owned$ = options.own$.pipe(tap((own) => forwarding.setOwn(own, now())))
+    const records$ = options.records$.pipe(
+      tap((event) => {
+        if (event.kind === 'value') forwarding.records(event.value, now(), true)
+      }),
+    )
+    const inputs$ = merge(owned$, records$).pipe(tap(wake), ignoreElements())
+    const outcomes$ = merge(
+      kernelEvents$(options, wake),
+      dumps$(options).pipe(tap(wake)),
+      wake$.pipe(runLatest(() => flush$(kernel, forwarding, now))),
+      wake$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake), ignoreElements()))),
+    )
+    forwarding.records({ kind: 'snapshot', records: options.savedRecords }, now(), false)
+    return merge(outcomes$, inputs$)
+  })
+
+/** Writes what is owed, one datagram after the other, until nothing is. */
+function flush$(kernel: Kernel, forwarding: Forwarding, now: Clock['now']): Observable<Outcome> {
+  const datagram$: Observable<Outcome> = defer(() => {
+    const ops = forwarding.take(now(), datagramOps)
+    if (ops.length === 0) return EMPTY
+    return kernel.apply$(ops).pipe(
+      map((refusals): Outcome => {
+        for (const { op, fault } of refusals) forwarding.refused(op, fault, now())
+        return { kind: 'wrote', ops, refusals }
+      }),
+    )
+  })
+  return concat(datagram$.pipe(expand(() => datagram$)), of<Outcome>({ kind: 'settled' }))
+}
+
+function untilDeadline$(forwarding: Forwarding, now: Clock['now']): Observable<unknown> {
+  const deadline = forwarding.nextDeadline()
+  return deadline === undefined
+    ? NEVER
+    : timer(Math.max(10, deadline - now())).pipe(tap(() => forwarding.tick(now())))
+}
+
+function kernelEvents$(
+  { kernel, forwarding, clock }: ReconcileOptions,
+  wake: () => void,
+): Observable<Outcome> {
+  return kernel.events$.pipe(
+    concatMap((event): Observable<Outcome> => {
+      switch (event.kind) {
+        case 'miss': {
+          if (event.link !== forwarding.link) return EMPTY
+          const answer = forwarding.miss(event.ip, clock.now())
+          if (answer.ops.length > 0) kernel.answer(answer.ops)
+          if (answer.ops.length > 0) wake()
+          return of({ kind: 'missed', ip: event.ip, answer })
+        }
+        case 'row':
+          if (event.row.link !== forwarding.link) return EMPTY
+          forwarding.edited(event.verb, event.row)
+          if (forwarding.tables.pending === 0) return EMPTY
+          wake()
+          return of({ kind: 'drifted', event })
+        case 'refused':
+          forwarding.refused(event.refusal.op, event.refusal.fault, clock.now())
+          wake()
+          return of({ kind: 'wrote', ops: [], refusals: [event.refusal] })
+        case 'link':
+        case 'address':
+        case 'overrun':
+          return EMPTY
+      }
+    }),
+  )
+}
+
+/** The kernel's own truth: at start, whenever the device was touched, on overrun, and on slow timers. */
+function dumps$(options: ReconcileOptions): Observable<Outcome> {
+  const { kernel, clock, forwarding } = options
+  const link$ = options.link$.pipe(
+    tap((link) => forwarding.setLink(link)),
+    share(),
+  )
+  const overrun$ = kernel.events$.pipe(filter((event) => event.kind === 'overrun'))
+  const doubt$ = link$.pipe(
+    switchMap((link) =>
+      merge(
+        overrun$,
+        interval(options.resyncMs),
+        options.idleCheckMs > 0 ? interval(options.idleCheckMs) : NEVER,
+      ).pipe(
+        map(() => link),
+        startWith(link),
+      ),
+    ),
+  )
+  return doubt$.pipe(
+    runLatest((link) =>
+      kernel.dump$(link).pipe(
+        map((dump): Outcome => {
+          forwarding.dumped(dump, clock.now())
+          return { kind: 'dumped', rows: dump.rows.length }
+        }),
+        retryTold({
+          baseMs: 100,
+          capMs: 5000,
+          random: () => clock.random(),
+          tell: (fault): Outcome => ({ kind: 'failed', fault }),
+        }),
+      ),
+    ),
+  )
+}
