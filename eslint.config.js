@@ -75,6 +75,7 @@ export default tseslint.config(
     },
     rules: {
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      'rxjs-x/throw-error': 'off', // the error channel carries Faults, which are values
       '@typescript-eslint/no-redeclare': 'off', // a type and its companion share a name
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/switch-exhaustiveness-check': [

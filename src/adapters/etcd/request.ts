@@ -1,0 +1,37 @@
+import { catchError, defer, from, retry, switchMap, throwError, timer, type Observable } from 'rxjs'
+import { decorrelatedJitter } from './backoff.ts'
+import type { EndpointPool } from './endpoint-pool.ts'
+import type { Endpoint } from './endpoint.ts'
+import { isWorthRetrying, toFault } from './faults.ts'
+
+/** Makes the request at one endpoint; `attempt` counts from 0. */
+export type Request<T> = (endpoint: Endpoint, attempt: number) => Promise<T> | Observable<T>
+
+/**
+ * One request, tried again at the next endpoint while the fault is transient. What is sent through here must
+ * bear being carried out twice: the answer may be what was lost. Errors with a Fault.
+ */
+export const request$ = <T>(
+  pool: EndpointPool,
+  request: Request<T>,
+  retries = Math.max(3, pool.size), // every member gets its chance
+): Observable<T> =>
+  defer(() => {
+    const backoff = decorrelatedJitter(100, 2000)
+    let attempt = 0
+    return defer(() => {
+      const endpoint = pool.current()
+      return from(endpoint.ready()).pipe(
+        switchMap(() => request(endpoint, attempt++)),
+        catchError((error: unknown) => throwError(() => pool.fail(endpoint, error))),
+      )
+    }).pipe(
+      retry({
+        count: retries,
+        delay: (error: unknown) => {
+          const fault = toFault(error)
+          return isWorthRetrying(fault) ? timer(backoff.next()) : throwError(() => fault)
+        },
+      }),
+    )
+  })

@@ -1,0 +1,84 @@
+import { map, retry, Subject, switchMap, takeUntil, throwError, timer, type Observable } from 'rxjs'
+import type { LeaseStore, StoreEvent, StoreView } from '../../ports/lease-store.ts'
+import { parseEndpoints } from './endpoint-address.ts'
+import { openPool, type EndpointPool } from './endpoint-pool.ts'
+import type { Login, TlsFiles } from './endpoint.ts'
+import { toFault } from './faults.ts'
+import { grant$, keepAlive$, revoke$ } from './lease.ts'
+import { configEvent, keysBelow, recordEvent, storedConfig, storedRecord, type Keys } from './record.ts'
+import { request$ } from './request.ts'
+import { prefixRange, snapshot$ } from './snapshot.ts'
+import { claim$, putConfig$, release$ } from './transaction.ts'
+import { watchRange$ } from './watch.ts'
+
+export interface LeaseStoreOptions {
+  /** As flannel's `--etcd-endpoints`: `http://192.0.2.1:2379,https://192.0.2.2:2379`, or a list of such. */
+  readonly endpoints: string | readonly string[]
+  /** `/coreos.com/network` */
+  readonly prefix: string
+  readonly tls?: Partial<TlsFiles> | undefined
+  readonly login?: Login | undefined
+}
+
+/** Longer than etcd needs for an election; a member that takes longer is given up for the next one. */
+const deadlineMs = 4000
+
+/**
+ * etcd as a {@link LeaseStore}. Connects when something is subscribed; errors of requests are Faults. Throws a
+ * Fault when an endpoint cannot be read. After `close()` every stream is complete and nothing keeps the process.
+ */
+export const openLeaseStore = (options: LeaseStoreOptions): LeaseStore & { close(): void } => {
+  const addresses = parseEndpoints(options.endpoints)
+  if ('bad' in addresses) throw new RangeError(`not an etcd endpoint: '${addresses.bad}'`)
+  const keys = keysBelow(options.prefix)
+  const pool = openPool(addresses, { deadlineMs, login: options.login, tls: tlsFiles(options.tls) })
+  const closed$ = new Subject<void>()
+  const open$ = <T>(stream$: Observable<T>) => stream$.pipe(takeUntil(closed$))
+  const skip = Buffer.byteLength(keys.subnets)
+  return {
+    config$: open$(
+      watchRange$(pool, { start: Buffer.from(keys.config), end: undefined }).pipe(mapValue(configEvent)),
+    ),
+    records$: open$(
+      watchRange$(pool, prefixRange(keys.subnets)).pipe(mapValue((event) => recordEvent(event, skip))),
+    ),
+    read$: () => open$(view$(pool, keys)),
+    grant$: (ttlSeconds) => open$(grant$(pool, ttlSeconds)),
+    keepAlive$: (leaseId) => open$(keepAlive$(pool, leaseId, deadlineMs)),
+    revoke$: (leaseId) => open$(revoke$(pool, leaseId)),
+    claim$: (claim) => open$(claim$(pool, keys, claim)),
+    release$: (key, modRevision) => open$(release$(pool, keys, { key, modRevision })),
+    putConfig$: (value, modRevision) => open$(putConfig$(pool, keys, { value, modRevision })),
+    close: () => {
+      closed$.next()
+      pool.close()
+    },
+  }
+}
+
+/** Configuration and records at one revision; started again if that revision is compacted while it is read. */
+const view$ = (pool: EndpointPool, keys: Keys): Observable<StoreView> =>
+  request$(pool, ({ requests }) => requests.kv.range({ key: Buffer.from(keys.config) })).pipe(
+    switchMap(({ kvs, header }) =>
+      snapshot$(pool, prefixRange(keys.subnets), { revision: Number(header.revision) }).pipe(
+        map((snapshot) => ({
+          config: storedConfig(kvs[0]),
+          records: snapshot.kvs.map((kv) => storedRecord(kv, Buffer.byteLength(keys.subnets))),
+          revision: snapshot.revision,
+        })),
+      ),
+    ),
+    retry({
+      count: 3,
+      delay: (error: unknown) =>
+        toFault(error).code === 'etcd-compacted' ? timer(0) : throwError(() => error),
+    }),
+  )
+
+const mapValue = <T, R>(project: (value: T) => R) =>
+  map((event: StoreEvent<T>): StoreEvent<R> =>
+    event.kind === 'value' ? { ...event, value: project(event.value) } : event,
+  )
+
+const tlsFiles = (tls: Partial<TlsFiles> | undefined): TlsFiles | undefined =>
+  tls && (tls.ca ?? tls.cert ?? tls.key) ? { ca: tls.ca, cert: tls.cert, key: tls.key } : undefined
