@@ -5,6 +5,7 @@ import { Cidr, type Cidr4, type Cidr6 } from './cidr.ts'
 /** All subnets of one length from the first to the last, both included, counted from 0. */
 export interface Subnets<C extends Cidr> {
   readonly first: C
+  readonly last: C
   /** Never more than {@link countLimit}; an IPv6 network may hold more, and nobody needs them. */
   readonly count: number
   /** The subnet of that number; undefined outside `0 … count - 1`. */
@@ -30,6 +31,7 @@ export const Subnets = {
     const index = (address: bigint): bigint => (address >> shift) - start
     return {
       first,
+      last,
       count: Number(count),
       at: (i) =>
         Number.isInteger(i) && i >= 0 && i < Number(count)
@@ -48,7 +50,7 @@ export const Subnets = {
   /** All subnets of a length inside a network. */
   inside: <C extends Cidr>(network: C, length: number): Subnets<C> => {
     const first = { ...Cidr.network(network), length }
-    return Subnets.between(first, { ...withAddress(first, lastAddress(network)), length })
+    return Subnets.between(first, withAddress(first, lastAddress(network)))
   },
 
   /** One by one, in the order of addresses. */

@@ -6,6 +6,8 @@ export type Vni = Branded<number, 'Vni'>
 export const Vni = {
   of: (n: number): Vni | undefined =>
     Number.isInteger(n) && n > 0 && n <= 0xff_ffff ? (n as Vni) : undefined,
+  /** Flannel's default. */
+  flannel: 1 as Vni,
 } as const
 
 /** A UDP port number. */

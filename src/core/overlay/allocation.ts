@@ -1,0 +1,201 @@
+import { Cidr } from '../net/cidr.ts'
+import { Ipv4 } from '../net/ipv4.ts'
+import { type IndexRange, Subnets } from '../net/subnets.ts'
+import { Fault } from '../fault.ts'
+import { isOwn } from './admission.ts'
+import type { NetworkConfig, SubnetRange } from './network-config.ts'
+import type { OwnIdentity } from './own.ts'
+import { decodeRecord, type LeaseRecord, type StoredRecord, type SubnetKey } from './record.ts'
+import { parseSubnetKey, printSubnetKey } from './subnet-key.ts'
+
+/** What a host knows when it looks for a subnet. */
+export interface AllocationView {
+  readonly config: NetworkConfig
+  readonly records: readonly StoredRecord[]
+  readonly me: OwnIdentity
+  /** What it had before, from its state or flannel's `subnet.env`. */
+  readonly previous: SubnetKey | undefined
+  /** From 0 up to but not including 1. */
+  readonly random: () => number
+}
+
+/** One subnet to try, under a guard that makes the try fail if somebody was faster. */
+export interface Candidate {
+  readonly key: SubnetKey
+  readonly keyText: string
+  /** The revision that the record must still have; 0 means that it must not exist. */
+  readonly guardModRevision: number
+  /** A `reservation` is written without a lease, as it was found, and so stays one. */
+  readonly kind: 'own' | 'reservation' | 'previous' | 'free'
+}
+
+interface Listed {
+  readonly stored: StoredRecord
+  readonly key: SubnetKey
+  readonly record: LeaseRecord | undefined
+}
+
+/**
+ * The subnets worth trying, best first: what is ours already, what was ours, all others in random order (flannel
+ * draws from the first hundred only, so that hosts that start together collide). Lazy: a /8 costs nothing until
+ * it is drawn from.
+ */
+export function* allocationCandidates(view: AllocationView): Generator<Candidate> {
+  const listed = view.records.flatMap(list)
+  for (const own of ownRecords(listed, view)) {
+    const kind = own.stored.leaseId === '0' ? 'reservation' : 'own'
+    yield candidate(own.key, kind, own.stored.modRevision)
+  }
+  const taken = listed.map(({ key }) => key)
+  const { previous } = view
+  if (previous && fits(previous, view.config, 'range') && !taken.some((key) => overlap(key, previous))) {
+    taken.push(previous)
+    yield candidate(previous, 'previous', 0)
+  }
+  for (const key of freeKeys(view, taken)) yield candidate(key, 'free', 0)
+}
+
+/** Flannel lets two hosts with one address share a lease without a word; we say who they are. */
+export const sharedAddressFault = (records: readonly StoredRecord[], me: OwnIdentity): Fault | undefined => {
+  for (const { stored, record } of records.flatMap(list)) {
+    if (record?.node === undefined || record.node === me.node) continue
+    if (record.publicIp !== me.publicIp) continue
+    const ip = Ipv4.print(me.publicIp)
+    return Fault.of(
+      'lease-conflict',
+      `hosts ${me.node} (this one) and ${record.node} (subnet ${stored.key}) both have the public address ` +
+        `${ip}: give one of them another with --public-ip, or delete the record if that host is gone`,
+    )
+  }
+  return undefined
+}
+
+const candidate = (key: SubnetKey, kind: Candidate['kind'], guardModRevision: number): Candidate => ({
+  key,
+  keyText: printSubnetKey(key),
+  guardModRevision,
+  kind,
+})
+
+/** A key that is none takes no subnet; a value that is none still does. */
+const list = (stored: StoredRecord): readonly Listed[] => {
+  const key = parseSubnetKey(stored.key)
+  if (!key) return []
+  const decoded = decodeRecord(stored.value)
+  return [{ stored, key, record: decoded.kind === 'valid' ? decoded.value : undefined }]
+}
+
+/** Ours by node id before ours by address, then the newest, as peers see it. */
+const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): readonly Listed[] => {
+  const isMine = ({ record }: Listed): boolean => record !== undefined && isOwn(record, me)
+  const foreign = listed.filter((other) => !isMine(other))
+  return listed
+    .filter(isMine)
+    .filter(({ key, stored }) => fits(key, config, stored.leaseId === '0' ? 'network' : 'range'))
+    .filter((own) => !foreign.some((other) => isOlder(other, own) && overlap(other.key, own.key)))
+    .sort((a, b) => rank(b) - rank(a) || b.stored.modRevision - a.stored.modRevision)
+}
+const rank = ({ record }: Listed): number => (record?.node === undefined ? 0 : 1)
+const isOlder = (a: Listed, b: Listed): boolean => a.stored.createRevision < b.stored.createRevision
+
+const overlap = (a: SubnetKey, b: SubnetKey): boolean =>
+  Cidr.overlaps(a.subnet, b.subnet) || (a.subnet6 && b.subnet6 ? Cidr.overlaps(a.subnet6, b.subnet6) : false)
+
+/** Of the families and lengths that the configuration wants; a reservation may lie outside min and max. */
+const fits = (key: SubnetKey, config: NetworkConfig, where: 'range' | 'network'): boolean =>
+  fitsRange(key.subnet, config.ipv4, where) && fitsRange(key.subnet6, config.ipv6, where)
+
+const fitsRange = <C extends Cidr>(
+  subnet: C | undefined,
+  range: SubnetRange<C> | undefined,
+  where: 'range' | 'network',
+): boolean => {
+  if (!subnet || !range) return !subnet && !range
+  if (subnet.length !== range.subnetLength || !Cidr.containsCidr(range.network, subnet)) return false
+  return (
+    where === 'network' ||
+    (subnet.address >= range.subnetMin.address && subnet.address <= range.subnetMax.address)
+  )
+}
+
+/** Each free subnet once; in dual stack the families are drawn separately and paired. */
+function* freeKeys({ config, random }: AllocationView, taken: readonly SubnetKey[]): Generator<SubnetKey> {
+  if (!config.ipv4) return // flannel's keys begin with an IPv4 subnet
+  const subnets = draw(
+    config.ipv4,
+    taken.map((key) => key.subnet),
+    random,
+  )
+  if (!config.ipv6) {
+    for (const subnet of subnets) yield { subnet, subnet6: undefined }
+    return
+  }
+  const taken6 = taken.flatMap((key) => key.subnet6 ?? [])
+  const subnets6 = draw(config.ipv6, taken6, random)
+  for (const subnet of subnets) {
+    const { value: subnet6 } = subnets6.next()
+    if (!subnet6) return
+    yield { subnet, subnet6 }
+  }
+}
+
+/** All subnets of the range that overlap none of the taken ones, in random order. */
+function* draw<C extends Cidr>(
+  range: SubnetRange<C>,
+  taken: readonly C[],
+  random: () => number,
+): Generator<C, undefined> {
+  const subnets = Subnets.between(range.subnetMin, range.subnetMax)
+  const gaps = gapsBetween(
+    taken.flatMap((prefix) => subnets.overlapping(prefix) ?? []),
+    subnets.count,
+  )
+  for (const n of shuffled(gaps.count, random)) {
+    const subnet = subnets.at(gaps.at(n))
+    if (subnet) yield subnet
+  }
+  return undefined
+}
+
+/** Fisher and Yates, backwards, remembering only what was moved: as much memory as was drawn. */
+function* shuffled(count: number, random: () => number): Generator<number> {
+  const moved = new Map<number, number>()
+  for (let left = count; left > 0; left--) {
+    const pick = Math.floor(random() * left)
+    yield moved.get(pick) ?? pick
+    moved.set(pick, moved.get(left - 1) ?? left - 1)
+    moved.delete(left - 1)
+  }
+}
+
+interface Gaps {
+  readonly count: number
+  /** The index of the n-th free one. */
+  readonly at: (n: number) => number
+}
+
+const gapsBetween = (taken: readonly IndexRange[], count: number): Gaps => {
+  const starts: { readonly index: number; readonly before: number }[] = []
+  let next = 0
+  let free = 0
+  for (const { low, high } of [...taken, { low: count, high: count }].sort((a, b) => a.low - b.low)) {
+    if (low > next) {
+      starts.push({ index: next, before: free })
+      free += low - next
+    }
+    next = Math.max(next, high + 1)
+  }
+  return {
+    count: free,
+    at: (n) => {
+      let [low, high] = [0, starts.length - 1]
+      while (low < high) {
+        const middle = Math.ceil((low + high) / 2)
+        if ((starts[middle]?.before ?? 0) <= n) low = middle
+        else high = middle - 1
+      }
+      const start = starts[low] ?? { index: 0, before: 0 }
+      return start.index + n - start.before
+    },
+  }
+}
