@@ -28,10 +28,12 @@ export const ping = async (netns: Netns, to: string, options: PingOptions = {}):
   const { stdout, stderr } = await run(netns.wrap(argv))
   const counts = summary.exec(stdout)
   if (!counts) throw new Error(`ping ${to} in ${netns.name}: ${stderr || stdout}`)
-  const rttsMs = stdout.split('\n').flatMap((line) => {
-    const rtt = answer.exec(line)?.[3]
-    return rtt === undefined ? [] : [Number(rtt)]
+  const answers = stdout.split('\n').flatMap((line) => {
+    const match = answer.exec(line)
+    return match ? [{ seq: Number(match[2]), rttMs: Number(match[3]) }] : []
   })
+  // They overtake each other: what waited for a neighbour leaves after what came when it was there.
+  const rttsMs = answers.sort((a, b) => a.seq - b.seq).map(({ rttMs }) => rttMs)
   return { sent: Number(counts[1]), received: Number(counts[2]), rttsMs }
 }
 

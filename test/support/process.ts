@@ -73,6 +73,8 @@ export class Daemon {
         end({ code: 127, signal: null })
       })
       child.on('close', (code, signal) => end({ code, signal }))
+      // Its own children may hold the pipes open for longer than it lives.
+      child.on('exit', () => setTimeout(() => [child.stdout, child.stderr].forEach((s) => s.destroy()), 300))
     })
   }
 
