@@ -1,0 +1,65 @@
+import { type Observable, catchError, defer, throwError } from 'rxjs'
+import type { Kernel } from '../../ports/kernel.ts'
+import { Dumper, dumpOurs, ourRoutes } from './dump.ts'
+import { Events } from './events.ts'
+import { Failed, asFault } from './faults.ts'
+import { FdbEchoes } from './fdb-echoes.ts'
+import { interfaces, routeTo } from './interfaces.ts'
+import { Requests } from './requests.ts'
+import { ensureLink, removeLink } from './vxlan-link.ts'
+import { Writer } from './writer.ts'
+
+export interface KernelOptions {
+  /** Receive buffer of the event socket: what it holds while the event loop is busy. 8 MiB by default. */
+  readonly eventBufferBytes?: number
+}
+
+/**
+ * The kernel of the network namespace that this process is in. Four sockets, one per purpose: events, writes, dumps,
+ * single requests. The event socket alone keeps the process running, until `close`.
+ */
+export function openKernel(options: KernelOptions = {}): Kernel & { close(): void } {
+  const echoes = new FdbEchoes()
+  const { eventBufferBytes } = options
+  const events = new Events({
+    echoes,
+    ...(eventBufferBytes !== undefined && { receiveBufferBytes: eventBufferBytes }),
+  })
+  const dumper = new Dumper()
+  const requests = new Requests()
+  const wire = { dumper, requests }
+  const writer = new Writer({
+    echoes,
+    ourRoutes: () => ourRoutes(dumper),
+    onRefused: (refusal) => events.emit({ kind: 'refused', refusal }),
+  })
+  events.ownPort = writer.port
+
+  const removeAll = async (deviceName: string): Promise<void> => {
+    const routes = await ourRoutes(dumper)
+    const [refused] = await writer.apply(routes.map((row) => ({ verb: 'remove', row })))
+    if (refused) throw new Failed(refused.fault)
+    await removeLink(wire, deviceName)
+  }
+
+  return {
+    events$: events.events$,
+    ensureLink$: (spec) => once$(`vxlan device ${spec.name}`, () => ensureLink(wire, spec)),
+    dump$: (link) => once$('dump of the tables', () => dumpOurs(dumper, link)),
+    apply$: (ops) => once$('write', () => writer.apply(ops)),
+    answer: (ops) => writer.answer(ops),
+    interfaces$: () => once$('list of the interfaces', () => interfaces(dumper)),
+    routeTo$: (destination) => once$('route look-up', () => routeTo(requests, destination)),
+    removeAll$: (deviceName) => once$('cleanup', () => removeAll(deviceName)),
+    close: () => {
+      events.close()
+      writer.close()
+      dumper.close()
+      requests.close()
+    },
+  }
+}
+
+/** Promises end here: a cold stream of one value, or of one fault. */
+const once$ = <T>(about: string, run: () => Promise<T>): Observable<T> =>
+  defer(run).pipe(catchError((error: unknown) => throwError(() => asFault(error, about))))

@@ -1,0 +1,199 @@
+import { setImmediate } from 'node:timers/promises'
+import { constants } from 'node:os'
+import { Fault } from '../../core/fault.ts'
+import { printOp } from '../../core/kernel/notation.ts'
+import type { Op, Route } from '../../core/kernel/rows.ts'
+import { rowKey, sameRow, type RowKey } from '../../core/kernel/rows.ts'
+import type { Refusal } from '../../ports/kernel.ts'
+import { MAX_OP_BYTES, encodeOp, requestAck } from './encode.ts'
+import { type Complaint, faultOf, readComplaint } from './faults.ts'
+import type { FdbEchoes } from './fdb-echoes.ts'
+import { RawSocket, SOL_NETLINK } from './raw-socket.ts'
+import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NLMSG_ERROR, eachMessage, messageSeq } from './wire.ts'
+
+/** Most messages in a datagram. The kernel acts on all of them before sendto returns. */
+const BATCH = 128
+/**
+ * How long one datagram may block the event loop. A neighbour takes some 3 µs, but the ten thousandth route through
+ * one device 300: fib_semantics.c hashes a next hop by its device and walks all of that device's in search of an equal.
+ */
+const BLOCKING_MS = 2
+const TIMEOUT_MS = 5000
+const { errno: E } = constants
+
+export interface WriterOptions {
+  readonly echoes: FdbEchoes
+  /** The routes of our protocol that stand in the kernel now. */
+  readonly ourRoutes: () => Promise<readonly Route[]>
+  /** A row of {@link Writer.answer} was refused. */
+  readonly onRefused: (refusal: Refusal) => void
+}
+
+interface Batch {
+  readonly firstSeq: number
+  readonly ops: readonly Op[]
+  readonly complaints: Map<Op, Complaint>
+  readonly done: () => void
+}
+
+/** Writes rows: many messages in a datagram, an acknowledgement for the last, errors by sequence number. */
+export class Writer {
+  readonly #socket = new RawSocket(0)
+  readonly #buffer = Buffer.alloc(BATCH * MAX_OP_BYTES)
+  readonly #options: WriterOptions
+  #seq = 1
+  #batchSize = BATCH
+  #batch: Batch | undefined
+  #queue: Promise<unknown> = Promise.resolve()
+  /** The last answers by `seq % size`: refusals come within the turn, so old ones need not be kept. */
+  readonly #answers: { seq: number; op: Op }[] = []
+  readonly port: number
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    const socket = this.#socket
+    socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+    socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+    socket.setRecvBufferSize(1 << 20) // room for a refusal of every message of some answers and a batch
+    socket.unref()
+    socket.onDatagram = (b, length) =>
+      eachMessage(b, length, (type, start, end) => {
+        if (type === NLMSG_ERROR) this.#settle(messageSeq(b, start), readComplaint(b, start, end))
+      })
+    // Which refusals were lost nobody knows, so the whole batch counts as refused; the next dump tells.
+    socket.on('error', ({ errno }) => this.#fail(Math.abs(errno)))
+    this.port = socket.address().port
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+
+  /** In the given order; resolves with what was refused. One batch is under way at a time. */
+  apply(ops: readonly Op[]): Promise<readonly Refusal[]> {
+    const run = this.#queue.then(() => this.#apply(ops))
+    this.#queue = run.catch(() => undefined)
+    return run
+  }
+
+  /** Sends now. No acknowledgement is asked for: only a refusal is answered, and reported as an event. */
+  answer(ops: readonly Op[]): void {
+    for (let from = 0; from < ops.length; from += BATCH) {
+      const chunk = ops.slice(from, from + BATCH)
+      let at = 0
+      for (const op of chunk) {
+        this.#answers[this.#seq % ANSWERS_KEPT] = { seq: this.#seq, op }
+        at += this.#put(at, op)
+      }
+      const result = this.#socket.sendNow(this.#buffer, at)
+      if (result < 0)
+        queueMicrotask(() => chunk.forEach((op) => this.#refuseAnswer(op, { errno: -result, text: '' })))
+    }
+  }
+
+  #put(at: number, op: Op): number {
+    this.#options.echoes.wrote(op)
+    const length = encodeOp(this.#buffer, at, op, this.#seq)
+    this.#seq = this.#seq === 0xffff_ffff ? 1 : this.#seq + 1
+    return length
+  }
+
+  async #apply(ops: readonly Op[]): Promise<readonly Refusal[]> {
+    const refused = new Map<Op, Complaint>()
+    for (let from = 0; from < ops.length; from += BATCH) {
+      if (from > 0) await setImmediate() // misses and timers get their turn between datagrams
+      for (const [op, complaint] of await this.#write(ops.slice(from, from + BATCH)))
+        refused.set(op, complaint)
+    }
+    return this.#judge(refused)
+  }
+
+  #write(ops: readonly Op[]): Promise<ReadonlyMap<Op, Complaint>> {
+    return new Promise((resolve) => {
+      // One wrong length and the kernel drops the rest of the datagram in silence: never wait for ever.
+      const timer = setTimeout(() => this.#fail(E.ETIMEDOUT), TIMEOUT_MS)
+      const complaints = new Map<Op, Complaint>()
+      const done = (): void => {
+        clearTimeout(timer)
+        this.#batch = undefined
+        resolve(complaints)
+      }
+      this.#batch = { firstSeq: this.#seq, ops, complaints, done }
+      let at = 0
+      let last = 0
+      for (const op of ops) {
+        last = at
+        at += this.#put(at, op)
+      }
+      requestAck(this.#buffer, last)
+      const before = performance.now()
+      const result = this.#socket.sendNow(this.#buffer, at)
+      this.#adapt(performance.now() - before)
+      if (result < 0) this.#fail(-result)
+    })
+  }
+
+  #adapt(blockedMs: number): void {
+    if (blockedMs > BLOCKING_MS) this.#batchSize = Math.max(8, this.#batchSize >> 1)
+    else if (blockedMs < BLOCKING_MS / 4) this.#batchSize = Math.min(BATCH, this.#batchSize << 1)
+  }
+
+  #settle(seq: number, complaint: Complaint): void {
+    const batch = this.#batch
+    const op = batch?.ops[seq - batch.firstSeq]
+    if (batch && op) {
+      if (complaint.errno !== 0 && !isAsWanted(op, complaint.errno)) batch.complaints.set(op, complaint)
+      if (seq === batch.firstSeq + batch.ops.length - 1) batch.done()
+      return
+    }
+    const answer = this.#answers[seq % ANSWERS_KEPT]
+    if (answer?.seq === seq && complaint.errno !== 0 && !isAsWanted(answer.op, complaint.errno))
+      this.#refuseAnswer(answer.op, complaint)
+  }
+
+  #fail(errno: number): void {
+    const batch = this.#batch
+    if (!batch) return
+    for (const op of batch.ops) if (!batch.complaints.has(op)) batch.complaints.set(op, { errno, text: '' })
+    batch.done()
+  }
+
+  #refuseAnswer(op: Op, complaint: Complaint): void {
+    this.#judge(new Map([[op, complaint]])).then(
+      (refusals) => refusals.forEach(this.#options.onRefused),
+      () => this.#options.onRefused({ op, fault: faultOf(complaint, printOp(op, `#${op.row.link}`)) }),
+    )
+  }
+
+  /** EEXIST on a route: ours already, or somebody else's? Asked once for all of them. */
+  async #judge(refused: ReadonlyMap<Op, Complaint>): Promise<readonly Refusal[]> {
+    const occupied = [...refused].some(([op, { errno }]) => op.row.kind === 'route' && errno === E.EEXIST)
+    const ours = new Map<RowKey, Route>()
+    if (occupied) for (const route of await this.#options.ourRoutes()) ours.set(rowKey(route), route)
+    const refusals: Refusal[] = []
+    for (const [op, complaint] of refused) {
+      const about = printOp(op, `#${op.row.link}`)
+      if (op.row.kind !== 'route' || complaint.errno !== E.EEXIST) {
+        refusals.push({ op, fault: faultOf(complaint, about) })
+        continue
+      }
+      const standing = ours.get(rowKey(op.row))
+      if (!standing) refusals.push({ op, fault: Fault.of('route-conflict', `${about}: ${OCCUPIED}`) })
+      else if (!sameRow(standing, op.row))
+        refusals.push({ op, fault: faultOf(complaint, `${about}: ${STALE}`) })
+    }
+    return refusals
+  }
+}
+
+const ANSWERS_KEPT = 4096
+const OCCUPIED = 'a route of another protocol stands there; remove it, or change the overlay network'
+const STALE = 'a route of ours with another next hop stands there'
+
+/** A refusal that says that all is as it should be. */
+function isAsWanted(op: Op, errno: number): boolean {
+  if (op.verb === 'remove')
+    // ENODEV: rows go with their device.
+    return errno === E.ENOENT || errno === E.ESRCH || errno === E.ENODEV
+  return errno === E.EEXIST && op.row.kind !== 'route'
+}
