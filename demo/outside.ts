@@ -32,5 +32,6 @@ export const wayIn = async (): Promise<string> => {
     process.send?.('where am I?')
   })
   const isMapped = !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'))
-  return `nsenter --target ${String(pid)} --all${isMapped ? ' --preserve-credentials' : ''}`
+  const user = isMapped ? ' --user --preserve-credentials' : ''
+  return `nsenter --target ${String(pid)}${user} --net --mount --pid`
 }

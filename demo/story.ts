@@ -45,7 +45,10 @@ export const tell = async ({ keep }: { readonly keep: boolean }): Promise<number
   try {
     lab = await Lab.create({ hosts: 3, agentFlags: ['--resolve', 'on-miss', '--log-level', 'debug'] })
     const ending = await Promise.race([play(lab), stop])
-    if (ending === 'interrupted') return 130
+    if (ending === 'interrupted') {
+      say('\n\nInterrupted.')
+      return 130
+    }
     verdict()
     if (keep) await keepStanding(lab, stop)
     return brokenPromises().length === 0 ? 0 : 1
