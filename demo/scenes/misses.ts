@@ -14,7 +14,9 @@ export const watchingMisses = async <T>(
   return { result, answered: answered.flat() }
 }
 
-const rttLine = (what: string, rttsMs: readonly number[]) => { say(`${what.padEnd(42)} median ${millis(median(rttsMs))}, worst ${millis(Math.max(...rttsMs))}`); }
+const rttLine = (what: string, rttsMs: readonly number[]) => {
+  say(`${what.padEnd(42)} median ${millis(median(rttsMs))}, worst ${millis(Math.max(...rttsMs))}`)
+}
 
 /** How the misses were answered: as the kernel reported it, in the agents' counters, and for the packets. */
 export const misses = async (
