@@ -20,6 +20,17 @@ export interface Defeat {
 
 /** Two peers with one of these in common would take each other's packets. */
 export const claimsOf = (peer: Peer): readonly Claim[] => {
+  const known = claimsByPeer.get(peer)
+  if (known) return known
+  const claims = makeClaims(peer)
+  claimsByPeer.set(peer, claims)
+  return claims
+}
+
+/** Peers never change, and each is asked several times: the text is half of what a big snapshot costs. */
+const claimsByPeer = new WeakMap<Peer, readonly Claim[]>()
+
+const makeClaims = (peer: Peer): readonly Claim[] => {
   const claims = [
     `subnet ${Cidr.print(peer.subnet)}`,
     `VTEP MAC ${Mac.print(peer.vtepMac)}`,

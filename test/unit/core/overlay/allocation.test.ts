@@ -1,0 +1,141 @@
+import { expect } from 'chai'
+import {
+  type AllocationView,
+  allocationCandidates,
+  sharedAddressFault,
+} from '../../../../src/core/overlay/allocation.ts'
+import { parseSubnetKey } from '../../../../src/core/overlay/subnet-key.ts'
+import { config, dualConfig, flannelValue, me, recordOf, valueOf } from './fixtures.ts'
+
+const view = (more: Partial<AllocationView> = {}): AllocationView => ({
+  config: config(),
+  records: [],
+  me,
+  previous: undefined,
+  random: () => 0,
+  ...more,
+})
+/** `kind key @guard` of the first so many. */
+const first = (count: number, more: Partial<AllocationView>): string[] => {
+  const told: string[] = []
+  for (const { kind, keyText, guardModRevision } of allocationCandidates(view(more))) {
+    if (told.length === count) break
+    told.push(`${kind} ${keyText} @${String(guardModRevision)}`)
+  }
+  return told
+}
+const four = config({ Network: '10.5.0.0/22' })
+const mine = (n: number, more: Readonly<Record<string, unknown>> = {}) =>
+  recordOf(n, { value: valueOf(n, { Node: 'me', ...more }) })
+
+describe('allocationCandidates', () => {
+  it('offers all free subnets and none twice', () => {
+    const keys = [...allocationCandidates(view())].map(({ keyText }) => keyText)
+    expect(keys).to.have.lengthOf(255)
+    expect(new Set(keys)).to.include('10.5.1.0-24').and.include('10.5.255.0-24')
+    expect(new Set(keys).size).to.equal(255)
+  })
+
+  it('offers our own record first, guarded by its revision', () => {
+    expect(first(2, { records: [recordOf(2), mine(7)] })[0]).to.equal('own 10.5.7.0-24 @107')
+  })
+
+  it('recognises what flannel left on this host by its address', () => {
+    const records = [recordOf(7, { value: flannelValue.replace('192.168.64.3', '192.0.2.1') })]
+    expect(first(1, { records })).to.deep.equal(['own 10.5.7.0-24 @107'])
+  })
+
+  it('takes a reservation for this address and leaves it one', () => {
+    const records = [recordOf(7, { value: '{"PublicIP":"192.0.2.1"}', leaseId: '0' })]
+    expect(first(1, { records })).to.deep.equal(['reservation 10.5.7.0-24 @107'])
+    const narrow = config({ SubnetMax: '10.5.3.0' })
+    expect(first(1, { records, config: narrow })).to.deep.equal(['reservation 10.5.7.0-24 @107'])
+  })
+
+  it('prefers the record with our node id, then the newest', () => {
+    const flannel = recordOf(9, { value: valueOf(1, { Node: undefined }), modRevision: 900 })
+    expect(first(3, { records: [flannel, mine(3), mine(4)] })).to.deep.equal([
+      'own 10.5.4.0-24 @104',
+      'own 10.5.3.0-24 @103',
+      'own 10.5.9.0-24 @900',
+    ])
+  })
+
+  it('lets go of a record that the configuration has outgrown', () => {
+    for (const more of [{ SubnetLen: 26 }, { Network: '10.6.0.0/16' }, { SubnetMin: '10.5.8.0' }])
+      expect(first(1, { records: [mine(7)], config: config(more) })[0]).to.match(/^free /)
+  })
+
+  it('lets go of a record that an older one of another length overlaps', () => {
+    const older = recordOf(6, { key: '10.5.6.0-23', createRevision: 1 })
+    expect(first(1, { records: [older, mine(7)] })[0]).to.match(/^free /)
+    const younger = recordOf(6, { key: '10.5.6.0-23', createRevision: 900 })
+    expect(first(1, { records: [younger, mine(7)] })).to.deep.equal(['own 10.5.7.0-24 @107'])
+  })
+
+  it('offers the previous subnet next, if it is free, and once', () => {
+    const previous = parseSubnetKey('10.5.2.0-24')
+    expect(first(9, { config: four, previous })).to.have.members([
+      'previous 10.5.2.0-24 @0',
+      'free 10.5.1.0-24 @0',
+      'free 10.5.3.0-24 @0',
+    ])
+    expect(first(1, { config: four, previous })).to.deep.equal(['previous 10.5.2.0-24 @0'])
+    expect(first(9, { config: four, previous, records: [recordOf(2)] })).to.have.members([
+      'free 10.5.1.0-24 @0',
+      'free 10.5.3.0-24 @0',
+    ])
+    for (const text of ['10.6.2.0-24', '10.5.2.0-25', '10.5.0.0-24', '10.5.2.0-24&fc00:0:0:1::-64'])
+      expect(first(9, { config: four, previous: parseSubnetKey(text) }).join()).not.to.include('previous')
+  })
+
+  it('passes over everything that overlaps a listed key, whatever its value', () => {
+    const records = [
+      recordOf(1, { key: '10.5.1.128-25', value: 'garbage' }),
+      recordOf(2, { key: '10.5.2.0-23' }),
+    ]
+    expect(first(9, { config: four, records })).to.deep.equal([])
+  })
+
+  it('draws with the random numbers that it is given', () => {
+    expect(first(1, { config: four, random: () => 0 })).to.deep.equal(['free 10.5.1.0-24 @0'])
+    expect(first(1, { config: four, random: () => 0.999 })).to.deep.equal(['free 10.5.3.0-24 @0'])
+  })
+
+  it('draws from a whole /8 without making a list of it', () => {
+    const huge = config({ Network: '10.0.0.0/8', SubnetLen: 30 })
+    expect(first(1, { config: huge, random: () => 0.999_999_99 })).to.deep.equal([
+      'free 10.255.255.252-30 @0',
+    ])
+  })
+
+  it('pairs free subnets of both families', () => {
+    const dual = dualConfig()
+    const [one] = allocationCandidates(
+      view({ config: dual, records: [recordOf(1, { key: '10.5.1.0-24&fc00:0:0:1::-64' })] }),
+    )
+    expect(one?.keyText).to.equal('10.5.2.0-24&fc00:0:0:2::-64')
+    const previous = parseSubnetKey('10.5.9.0-24&fc00:0:0:9::-64')
+    expect(first(1, { config: dual, previous })).to.deep.equal(['previous 10.5.9.0-24&fc00:0:0:9::-64 @0'])
+  })
+})
+
+describe('sharedAddressFault', () => {
+  it('names both hosts that have one address', () => {
+    const records = [recordOf(9, { value: valueOf(9, { PublicIP: '192.0.2.1' }) })]
+    const fault = sharedAddressFault(records, me)
+    expect(fault?.code).to.equal('lease-conflict')
+    expect(fault?.message)
+      .to.include('me')
+      .and.include('node-9')
+      .and.include('192.0.2.1')
+      .and.include('10.5.9.0-24')
+  })
+
+  it('has nothing against our own records, flannel’s, and those of other addresses', () => {
+    const flannel = recordOf(3, { value: valueOf(1, { Node: undefined }) })
+    expect(sharedAddressFault([mine(1), flannel, recordOf(9), recordOf(4, { value: '{' })], me)).to.equal(
+      undefined,
+    )
+  })
+})
