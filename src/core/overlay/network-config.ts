@@ -29,7 +29,7 @@ export interface VxlanBackend {
   readonly kind: 'vxlan'
   readonly vni: Vni
   readonly port: Port
-  /** As configured; without it the underlay's MTU less the overhead. */
+  /** As configured, in place of the underlay's MTU: flannel subtracts the VXLAN overhead from either. */
   readonly mtuBytes: number | undefined
   readonly gbp: boolean
   readonly learning: boolean
