@@ -13,13 +13,18 @@ const stop = (line) => {
   process.exit(1)
 }
 
+/** Runs a command quietly: its output is shown only if it fails. */
 const run = (what, command, args, env = {}) => {
-  const { status, error } = spawnSync(command, args, {
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd: root,
-    stdio: 'inherit',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
     env: { ...process.env, ...env },
   })
-  if (status !== 0) stop(`${what} failed: ${command} ${args.join(' ')}${error ? ` (${error.message})` : ''}`)
+  if (status === 0) return
+  console.error(`${stdout ?? ''}${stderr ?? ''}`.trimEnd())
+  stop(`${what} failed: ${command} ${args.join(' ')}${error ? ` (${error.message})` : ''}`)
 }
 
 /** Newest modification below a path, in ms; 0 where nothing is. */
@@ -90,7 +95,7 @@ const installPackages = () => {
   const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
   if (!isRoot) stop(`missing: ${missing.join(', ')}. Install as root: ${command}`)
   if (!onPath('apt-get')) stop(`missing: ${missing.join(', ')}; and there is no apt-get to install them with`)
-  say(`installing ${missing.join(', ')}`)
+  say(`installing ${missing.join(', ')} (takes a minute or two)`)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
   run('refreshing the package list', 'apt-get', ['update', '-qq'], env)
   withoutServices(() =>
