@@ -53,7 +53,8 @@ export class Netns {
   }
 
   sysctl(key: string, value: string): Promise<string> {
-    return this.exec('sysctl', '-q', '-w', `${key}=${value}`)
+    // Not every machine has sysctl(8).
+    return this.exec('sh', '-c', 'echo "$2" > "/proc/sys/$1"', 'sysctl', key.replaceAll('.', '/'), value)
   }
 }
 
