@@ -6,9 +6,11 @@ export const OUTSIDE = 'TWEED_OUTSIDE_NETNS'
 
 const flags = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
 
-/** `ip netns add` keeps its names below /run: one of our own, so that they die with the enclosure. */
-// bash stays, as the process that orphans fall to.
-const prepare = 'mount -t tmpfs tmpfs /run && ip link set lo up && { "$@"; exit $?; }'
+/**
+ * `ip netns add` keeps its names below /run: one of our own, so that they die with the enclosure, and so do
+ * temporary files. The shell stays, as the process that orphans fall to.
+ */
+const prepare = 'mount -t tmpfs tmpfs /run && export TMPDIR=/run && ip link set lo up && { "$@"; exit $?; }'
 
 /**
  * The command line that runs `command` as process 1 of new network, mount and pid namespaces, which hold

@@ -2,7 +2,8 @@ import { watch } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { AgentStatus } from '../../src/core/status.ts'
-import { type Daemon, type Exit, eventually, run } from './process.ts'
+import { askControl, socketPath } from '../../src/adapters/host/control.ts'
+import { type Daemon, type Exit, eventually } from './process.ts'
 
 /** The values of subnet.env that a container's network is made from. */
 export interface SubnetEnv {
@@ -54,16 +55,17 @@ export interface AgentPaths {
   readonly subnetFile: string
 }
 
+/** A question to the agent's socket; rejects when nobody answers it. */
+export const askAgent = (runDir: string, path: '/status' | '/peers'): Promise<unknown> =>
+  askControl(socketPath(runDir), 'GET', path)
+
 /** A running `tweed agent`. */
 export class AgentProcess {
   readonly #daemon: Daemon
   readonly #paths: AgentPaths
-  readonly #program: readonly string[]
 
-  /** `program`: the command line of `tweed` inside the agent's host. */
-  constructor(daemon: Daemon, program: readonly string[], paths: AgentPaths) {
+  constructor(daemon: Daemon, paths: AgentPaths) {
     this.#daemon = daemon
-    this.#program = program
     this.#paths = paths
   }
 
@@ -96,10 +98,9 @@ export class AgentProcess {
 
   /** What it says of itself, undefined while it doesn't listen. */
   async status(): Promise<AgentStatus | undefined> {
-    const { stdout } = await run([...this.#program, 'status', '--json', '--run-dir', this.#paths.runDir])
-    if (!stdout.trim().startsWith('{')) return undefined
-    const status = JSON.parse(stdout) as AgentStatus
-    return status.pid === this.pid ? status : undefined // not what a predecessor has left
+    const status = (await askAgent(this.#paths.runDir, '/status').catch(() => undefined)) as
+      AgentStatus | undefined
+    return status?.pid === this.pid ? status : undefined // not the socket that a predecessor has left
   }
 
   /** Resolves when it has a subnet and reports itself ready; rejects if it ends or takes too long. */

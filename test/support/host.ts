@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { Cidr } from '../../src/core/net/cidr.ts'
 import { Ipv4 } from '../../src/core/net/ipv4.ts'
 import type { AgentStatus, PeerStatus } from '../../src/core/status.ts'
-import { AgentProcess, type AgentPaths, readSubnetEnv, type SubnetEnv } from './agent.ts'
+import { AgentProcess, type AgentPaths, askAgent, readSubnetEnv, type SubnetEnv } from './agent.ts'
 import { Container } from './container.ts'
 import { WriteMonitor } from './monitor.ts'
 import { Netns, veth } from './netns.ts'
-import { type Finished, output, run } from './process.ts'
+import { type Finished, run } from './process.ts'
 import { type KernelTables, readTables, snapshot } from './tables.ts'
 
 export interface HostSetup {
@@ -54,10 +54,9 @@ export class Host {
     if (this.agent?.running) throw new Error(`${this.name} has an agent already`)
     await mkdir(this.paths.stateDir, { recursive: true })
     await mkdir(this.paths.runDir, { recursive: true })
-    const program = this.netns.wrap(this.#setup.program)
     const flags = [...this.#setup.agentFlags, '--iface', 'eth0', ...this.#pathFlags(), ...extraFlags]
     const daemon = this.netns.start(...this.#setup.program, 'agent', ...flags)
-    this.agent = new AgentProcess(daemon, program, this.paths)
+    this.agent = new AgentProcess(daemon, this.paths)
     return this.agent
   }
 
@@ -66,14 +65,13 @@ export class Host {
     return run(this.netns.wrap([...this.#setup.program, ...args]))
   }
 
+  /** What `tweed status --json` prints, asked for directly; rejects without an agent. */
   async status(): Promise<AgentStatus> {
-    const argv = [...this.#setup.program, 'status', '--json', '--run-dir', this.paths.runDir]
-    return JSON.parse(await output(this.netns.wrap(argv))) as AgentStatus
+    return (await askAgent(this.paths.runDir, '/status')) as AgentStatus
   }
 
   async peers(): Promise<readonly PeerStatus[]> {
-    const argv = [...this.#setup.program, 'peers', '--json', '--run-dir', this.paths.runDir]
-    return JSON.parse(await output(this.netns.wrap(argv))) as readonly PeerStatus[]
+    return (await askAgent(this.paths.runDir, '/peers')) as readonly PeerStatus[]
   }
 
   exec(...argv: readonly string[]): Promise<string> {
