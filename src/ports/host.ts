@@ -14,6 +14,7 @@ export interface Host {
   /** Removes the state and the subnet file. */
   forget$(): Observable<void>
 
+  readSubnetEnv$(): Observable<string | undefined>
   /** Written atomically, only when it differs. */
   writeSubnetEnv$(text: string): Observable<void>
 

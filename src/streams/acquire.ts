@@ -2,21 +2,20 @@ import {
   catchError,
   concat,
   concatMap,
-  defer,
   EMPTY,
   ignoreElements,
-  map,
+  merge,
   type Observable,
   of,
   shareReplay,
+  tap,
   throwError,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { allocationCandidates, type Candidate, sharedAddressFault } from '../core/overlay/allocation.ts'
 import type { OwnIdentity, OwnLease } from '../core/overlay/own.ts'
 import { ownRecord } from '../core/overlay/own-record.ts'
-import { encodeRecord } from '../core/overlay/record.ts'
-import type { StoredRecord } from '../core/overlay/record.ts'
+import { encodeRecord, nodeOf, type StoredRecord } from '../core/overlay/record.ts'
 import { parseSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { LeaseStore, StoreView } from '../ports/lease-store.ts'
 import type { Network } from './network.ts'
@@ -47,78 +46,102 @@ export const acquire$ = (options: AcquireOptions): Observable<Acquired> =>
   options.store.read$().pipe(
     concatMap((view) => {
       const shared = sharedAddressFault(view.records, options.me)
-      return shared ? throwError(() => shared) : claimFirst$(options, view)
+      if (shared) return throwError(() => shared)
+      const attempt = new Attempt(options, view)
+      return attempt.run$().pipe(concatMap((lease) => concat(of(lease), dropOthers$(options, view, lease))))
     }),
   )
 
-function claimFirst$(options: AcquireOptions, view: StoreView): Observable<Acquired> {
-  const { store, me, network } = options
-  const value = encodeRecord(ownRecord(me, network.config.backend))
-  const byKey = new Map(view.records.map((record) => [record.key, record]))
-  const newLease$ = store.grant$(options.ttlSeconds).pipe(shareReplay(1))
-  let granted: string | undefined
-  const candidates = allocationCandidates({
-    config: network.config,
-    records: view.records,
-    me,
-    previous: options.previous === undefined ? undefined : parseSubnetKey(options.previous),
-    random: options.random,
-  })[Symbol.iterator]()
+/** One acquisition: the candidates in order, and at most one new etcd lease, given back when none is won. */
+class Attempt {
+  readonly #options: AcquireOptions
+  readonly #value: string
+  readonly #byKey: ReadonlyMap<string, StoredRecord>
+  readonly #candidates: Iterator<Candidate, undefined>
+  readonly #newLease$: Observable<string>
+  #granted: string | undefined
 
-  const next$ = (): Observable<Acquired> => {
-    const { value: candidate, done } = candidates.next() as IteratorResult<Candidate, undefined>
-    if (done) return throwError(() => Fault.of('subnets-exhausted'))
-    const standing = byKey.get(candidate.keyText)
-    return leaseFor$(candidate, standing).pipe(concatMap((leaseId) => take$(candidate, standing, leaseId)))
+  constructor(options: AcquireOptions, view: StoreView) {
+    const { me, network, random, previous } = options
+    this.#options = options
+    this.#value = encodeRecord(ownRecord(me, network.config.backend))
+    this.#byKey = new Map(view.records.map((record) => [record.key, record]))
+    const before = previous === undefined ? undefined : parseSubnetKey(previous)
+    const { config } = network
+    this.#candidates = allocationCandidates({ config, records: view.records, me, previous: before, random })
+    this.#newLease$ = options.store.grant$(options.ttlSeconds).pipe(
+      tap((id) => (this.#granted = id)),
+      shareReplay({ bufferSize: 1, refCount: false }),
+    )
   }
 
-  const leaseFor$ = (candidate: Candidate, standing: StoredRecord | undefined): Observable<string> => {
-    if (candidate.kind === 'reservation') return of('0')
-    const fresh$ = newLease$.pipe(map((id) => (granted = id)))
-    if (candidate.kind !== 'own' || !standing) return fresh$
-    return store
-      .keepAlive$(standing.leaseId)
-      .pipe(concatMap((left) => (left > 0 ? of(standing.leaseId) : fresh$)))
+  run$(): Observable<Acquired> {
+    return this.#next$().pipe(
+      catchError((error: unknown) =>
+        concat(
+          this.#giveBack$(),
+          throwError(() => error),
+        ),
+      ),
+    )
   }
 
-  const take$ = (
-    candidate: Candidate,
-    standing: StoredRecord | undefined,
-    leaseId: string,
-  ): Observable<Acquired> => {
-    const { keyText: key, key: subnets } = candidate
+  #next$(): Observable<Acquired> {
+    const { value: candidate } = this.#candidates.next()
+    if (!candidate) return throwError(() => Fault.of('subnets-exhausted'))
+    return this.#leaseFor$(candidate).pipe(concatMap((leaseId) => this.#take$(candidate, leaseId)))
+  }
+
+  /** A reservation has none and stays so; an own record keeps the one that it hangs on, while etcd knows it. */
+  #leaseFor$({ kind, keyText }: Candidate): Observable<string> {
+    if (kind === 'reservation') return of('0')
+    const standing = this.#byKey.get(keyText)
+    if (kind !== 'own' || !standing) return this.#newLease$
+    const left$ = this.#options.store.keepAlive$(standing.leaseId)
+    return left$.pipe(concatMap((left) => (left > 0 ? of(standing.leaseId) : this.#newLease$)))
+  }
+
+  #take$({ keyText: key, key: subnets, guardModRevision }: Candidate, leaseId: string): Observable<Acquired> {
+    const { store, network } = this.#options
     const lease = { key, ...subnets, leaseId }
-    if (standing?.value === value && standing.leaseId === leaseId)
-      return of({ ...lease, modRevision: standing.modRevision, did: 'adopted' as const })
+    const standing = this.#byKey.get(key)
+    if (standing?.value === this.#value && standing.leaseId === leaseId)
+      return of({ ...lease, modRevision: standing.modRevision, did: 'adopted' })
     const configRevision = network.current ? network.stored.modRevision : undefined
     return store
-      .claim$({ key, value, leaseId, modRevision: candidate.guardModRevision, configRevision })
+      .claim$({ key, value: this.#value, leaseId, modRevision: guardModRevision, configRevision })
       .pipe(
-        concatMap((result) => {
+        concatMap((result): Observable<Acquired> => {
           switch (result.kind) {
             case 'claimed':
-              return of({ ...lease, modRevision: result.modRevision, did: 'claimed' as const })
+              return of({ ...lease, modRevision: result.modRevision, did: 'claimed' })
             case 'taken':
-              return next$()
+              return this.#next$()
             case 'config-changed':
               return throwError(() =>
-                Fault.of('etcd-compacted', 'the network configuration changed during the allocation'),
+                Fault.of('config-missing', 'the network configuration changed during the allocation'),
               )
           }
         }),
       )
   }
 
-  const giveBack$ = defer(() => (granted === undefined ? EMPTY : store.revoke$(granted)))
-  return next$().pipe(
-    catchError((error: unknown) =>
-      concat(
-        giveBack$.pipe(
-          ignoreElements(),
-          catchError(() => EMPTY),
-        ),
-        throwError(() => error),
-      ),
-    ),
+  #giveBack$(): Observable<never> {
+    if (this.#granted === undefined) return EMPTY
+    return this.#options.store.revoke$(this.#granted).pipe(
+      ignoreElements(),
+      catchError(() => EMPTY), // it ends by itself
+    )
+  }
+}
+
+/** Records of ours that are left from an earlier subnet: peers should see one of each host. */
+function dropOthers$(options: AcquireOptions, view: StoreView, lease: Acquired): Observable<never> {
+  const others = view.records.filter(
+    (r) => r.key !== lease.key && r.leaseId !== '0' && nodeOf(r.value) === options.me.node,
+  )
+  return merge(...others.map((r) => options.store.release$(r.key, r.modRevision))).pipe(
+    ignoreElements(),
+    catchError(() => EMPTY),
   )
 }

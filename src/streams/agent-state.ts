@@ -1,6 +1,6 @@
 import { Fault } from '../core/fault.ts'
 import type { EnsuredLink, VxlanSpec } from '../core/kernel/link.ts'
-import type { OwnLease } from '../core/overlay/own.ts'
+import type { OwnIdentity, OwnLease } from '../core/overlay/own.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
 import type { Millis } from '../core/time.ts'
 import type { DeviceState } from './device.ts'
@@ -10,7 +10,7 @@ import type { Outcome } from './reconcile.ts'
 
 /** Everything that happens in an agent, for state, log and status. */
 export type AgentEvent =
-  | { readonly kind: 'underlay'; readonly underlay: Underlay }
+  | { readonly kind: 'self'; readonly me: OwnIdentity; readonly underlay: Underlay }
   | { readonly kind: 'network'; readonly state: NetworkState }
   | { readonly kind: 'lease'; readonly state: LeaseState }
   | { readonly kind: 'device'; readonly state: DeviceState }
@@ -25,6 +25,7 @@ export type AgentEvent =
 
 /** What is known of the agent now; small, and replaced as a whole with each event. */
 export interface AgentState {
+  readonly me: OwnIdentity | undefined
   readonly underlay: Underlay | undefined
   readonly network: Network | undefined
   readonly lease:
@@ -45,6 +46,7 @@ export interface AgentState {
 }
 
 export const startingAgent: AgentState = {
+  me: undefined,
   underlay: undefined,
   network: undefined,
   lease: undefined,
@@ -59,6 +61,7 @@ export const startingAgent: AgentState = {
 const mostFaults = 20
 
 export const reduceAgent = (state: AgentState, event: AgentEvent, at: Millis): AgentState => {
+  if (event.kind === 'outcome' && event.outcome.kind === 'missed') return state // the hot path
   const fault = faultOf(event)
   const next = { ...state, ...partOf(state, event), troubles: withTrouble(state.troubles, event, fault) }
   const told = fault && state.troubles.get(event.kind)?.message !== fault.message
@@ -68,7 +71,7 @@ export const reduceAgent = (state: AgentState, event: AgentEvent, at: Millis): A
 /** The fault that an event carries. */
 export const faultOf = (event: AgentEvent): Fault | undefined => {
   switch (event.kind) {
-    case 'underlay':
+    case 'self':
       return undefined
     case 'network':
       return event.state.kind === 'none' ? event.state.fault : event.state.network.fault
@@ -88,8 +91,8 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
 
 function partOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
   switch (event.kind) {
-    case 'underlay':
-      return { underlay: event.underlay }
+    case 'self':
+      return { me: event.me, underlay: event.underlay }
     case 'network':
       return event.state.kind === 'network' ? { network: event.state.network } : {}
     case 'lease':

@@ -16,8 +16,7 @@ import {
   timer,
 } from 'rxjs'
 import type { Fault } from '../core/fault.ts'
-import { decodeRecord } from '../core/overlay/record.ts'
-import type { OwnLease } from '../core/overlay/own.ts'
+import { nodeOf } from '../core/overlay/record.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type Acquired, acquire$, type AcquireOptions } from './acquire.ts'
 import { retryTold } from './operators/retry-told.ts'
@@ -27,12 +26,15 @@ export type LeaseState =
   | { readonly kind: 'acquiring'; readonly fault: Fault | undefined }
   | { readonly kind: 'owned'; readonly lease: Acquired; readonly remainingSeconds: number | undefined }
   /** etcd doesn't answer, or hasn't been asked yet since the restart: the data plane goes on. */
-  | { readonly kind: 'unsure'; readonly lease: OwnLease; readonly fault: Fault | undefined }
-  | { readonly kind: 'lost'; readonly lease: OwnLease }
+  | { readonly kind: 'unsure'; readonly lease: Held; readonly fault: Fault | undefined }
+  | { readonly kind: 'lost'; readonly lease: Held }
 
-export interface LeaseOptions extends Omit<AcquireOptions, 'previous'> {
+/** A subnet held, with the revision of its record. */
+export type Held = Omit<Acquired, 'did'>
+
+export interface LeaseOptions extends AcquireOptions {
   /** What the last run held; in force until etcd says otherwise. */
-  readonly saved: OwnLease | undefined
+  readonly saved: Held | undefined
   readonly records$: Observable<StoreEvent<RecordEvent>>
 }
 
@@ -42,7 +44,7 @@ export interface LeaseOptions extends Omit<AcquireOptions, 'previous'> {
  * an event for anybody.
  */
 export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
-  let previous = options.saved?.key
+  let previous = options.saved?.key ?? options.previous
   const attempt$ = defer(() => acquire$({ ...options, previous })).pipe(
     tap((lease) => (previous = lease.key)),
     map((lease): LeaseState => ({ kind: 'owned', lease, remainingSeconds: undefined })),
@@ -118,9 +120,4 @@ function stillOurs(event: RecordEvent, key: string, node: string): boolean {
     if (change.kind === 'put' && change.record.key === key) return nodeOf(change.record.value) === node
   }
   return true
-}
-
-function nodeOf(value: string): string | undefined {
-  const record = decodeRecord(value)
-  return record.kind === 'valid' ? record.value.node : undefined
 }

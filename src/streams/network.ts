@@ -1,4 +1,4 @@
-import { concatMap, defer, EMPTY, merge, type Observable, of, scan, takeUntil, timer } from 'rxjs'
+import { concatMap, defer, EMPTY, merge, type Observable, of, scan, share, takeUntil, timer } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { judgeConfigChange } from '../core/overlay/config-change.ts'
 import { type NetworkConfig, parseNetworkConfig } from '../core/overlay/network-config.ts'
@@ -32,12 +32,13 @@ export const network$ = (options: {
   readonly saved: StoredConfig | undefined
   readonly lease: () => Pick<OwnLease, 'subnet'> | undefined
 }): Observable<NetworkState> => {
+  const config$ = options.store.config$.pipe(share())
   const fromLastRun$ = defer(() => (options.saved ? of(value(options.saved)) : EMPTY))
   const savedAfterPatience$ = timer(patienceMs).pipe(
     concatMap(() => fromLastRun$),
-    takeUntil(options.store.config$.pipe(concatMap((event) => (event.kind === 'value' ? of(event) : EMPTY)))),
+    takeUntil(config$.pipe(concatMap((event) => (event.kind === 'value' ? of(event) : EMPTY)))),
   )
-  return merge(options.store.config$, savedAfterPatience$).pipe(
+  return merge(config$, savedAfterPatience$).pipe(
     concatMap((event) => (event.kind === 'value' ? of(event.value) : EMPTY)),
     scan((state: NetworkState, stored) => adopt(state, stored, options.lease()), nothingYet),
   )

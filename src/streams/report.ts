@@ -13,7 +13,6 @@ import type { AgentState } from './agent-state.ts'
 export interface ProcessFacts {
   readonly version: string
   readonly pid: number
-  readonly node: string
   readonly startedAt: string
   readonly resolve: 'eager' | 'on-miss'
   /** A point of the monotonic clock as wall-clock time, ISO 8601. */
@@ -51,7 +50,7 @@ export const describeAgent = (
 ): AgentStatus => ({
   version: facts.version,
   pid: facts.pid,
-  node: facts.node,
+  node: state.me?.node ?? '',
   startedAt: facts.startedAt,
   resolve: facts.resolve,
   health: describeHealth(state, forwarding),

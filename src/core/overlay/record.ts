@@ -136,3 +136,9 @@ const uint32 = (json: Json): number | undefined =>
 // It is printed on terminals and into logs: nothing that could steer either.
 const nodeId = (json: Json): string | undefined =>
   typeof json === 'string' && /^[\x21-\x7e]{1,128}$/.test(json) ? json : undefined
+
+/** The host that a record names, if it is one of ours and readable. */
+export const nodeOf = (value: string): string | undefined => {
+  const record = decodeRecord(value)
+  return record.kind === 'valid' ? record.value.node : undefined
+}

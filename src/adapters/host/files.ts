@@ -1,0 +1,47 @@
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { Fault } from '../../core/fault.ts'
+
+/** The text of a file, or `undefined` when there is none. */
+export const readText = async (path: string): Promise<string | undefined> => {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw unwritable(path, error)
+  }
+}
+
+/** Either the old content or the new one is there, whatever happens meanwhile: write beside, sync, rename. */
+export const writeAtomically = async (path: string, text: string): Promise<void> => {
+  const beside = `${path}.${String(process.pid)}.new`
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 })
+    const file = await open(beside, 'w', 0o644)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(beside, path)
+  } catch (error) {
+    await rm(beside, { force: true }).catch(() => undefined)
+    throw unwritable(path, error)
+  }
+}
+
+export const remove = async (path: string): Promise<void> => {
+  await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+    throw unwritable(path, error)
+  })
+}
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
+
+// A Fault is a value that travels in the error channel: streams tell it from a bug by Fault.is.
+const unwritable = (path: string, error: unknown): Error =>
+  Object.assign(
+    new Error(String(error)),
+    Fault.of('state-unwritable', `${path}: ${(error as Error).message}`),
+  )

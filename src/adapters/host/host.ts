@@ -1,0 +1,58 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { concatMap, defer, map, type Observable } from 'rxjs'
+import type { StoredRecord } from '../../core/overlay/record.ts'
+import type { Host, SavedState } from '../../ports/host.ts'
+import { readText, remove, writeAtomically } from './files.ts'
+import { nodeId, vtepMac } from './identity.ts'
+import { notifier, type SendUnixDatagram } from './notify.ts'
+import { parsePeers, parseState } from './saved.ts'
+
+export interface HostOptions {
+  readonly stateDir: string
+  readonly subnetFile: string
+  readonly sendUnixDatagram: SendUnixDatagram
+}
+
+/** The files and switches of this machine. */
+export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions): Host => {
+  const stateFile = join(stateDir, 'state.json')
+  const peersFile = join(stateDir, 'peers.json')
+  const readSubnetEnv$ = (): Observable<string | undefined> => defer(() => readText(subnetFile))
+  return {
+    load$: () => defer(() => readText(stateFile)).pipe(map(parseState)),
+    save$: (state: SavedState) => writeIfChanged$(stateFile, `${JSON.stringify(state, undefined, 2)}\n`),
+    loadPeers$: () => defer(() => readText(peersFile)).pipe(map(parsePeers)),
+    savePeers$: (records: readonly StoredRecord[]) =>
+      writeIfChanged$(peersFile, `${JSON.stringify(records)}\n`),
+    forget$: () =>
+      defer(async () => {
+        await Promise.all([remove(stateFile), remove(peersFile), remove(subnetFile)])
+      }),
+    readSubnetEnv$,
+    writeSubnetEnv$: (text) => writeIfChanged$(subnetFile, text),
+    nodeId,
+    vtepMac,
+    forwardIpv4$: () => defer(forwardIpv4),
+    notify: notifier(sendUnixDatagram),
+  }
+}
+
+const writeIfChanged$ = (path: string, text: string): Observable<void> =>
+  defer(() => readText(path)).pipe(
+    concatMap(async (there) => {
+      if (there !== text) await writeAtomically(path, text)
+    }),
+  )
+
+/** Needs CAP_NET_ADMIN only (net/core/sysctl_net: net_ctl_permissions); a read-only /proc/sys is told, not fatal. */
+async function forwardIpv4(): Promise<boolean> {
+  const path = '/proc/sys/net/ipv4/ip_forward'
+  try {
+    if ((await readFile(path, 'utf8')).trim() === '1') return true
+    await writeFile(path, '1')
+    return true
+  } catch {
+    return false
+  }
+}

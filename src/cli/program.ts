@@ -1,0 +1,154 @@
+import { Command, CommanderError, Option } from 'commander'
+import { defaultFile, variableOf } from '../config/load.ts'
+import { type Flag, type Setting, settings } from '../config/settings.ts'
+
+/** What a command is called with. */
+export interface Invocation {
+  readonly flags: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly json: boolean
+  readonly file: string | undefined
+  readonly args: readonly string[]
+}
+
+/** Each resolves to the exit code. */
+export type Commands = Readonly<Record<CommandName, (invocation: Invocation) => Promise<number>>>
+
+export type CommandName =
+  'agent' | 'network set' | 'network get' | 'status' | 'peers' | 'plan' | 'cleanup' | 'leave'
+
+const etcdFlags = [
+  'etcd-endpoints',
+  'etcd-prefix',
+  'etcd-cafile',
+  'etcd-certfile',
+  'etcd-keyfile',
+  'etcd-username',
+  'etcd-password',
+] as const
+const allFlags = Object.keys(settings) as Flag[]
+
+interface Spec {
+  readonly name: CommandName
+  /** Name and arguments below its parent. */
+  readonly usage: string
+  readonly description: string
+  readonly flags: readonly Flag[]
+  readonly json?: boolean
+  readonly help?: string
+}
+
+const agentHelp = `SIGTERM and SIGINT end the agent and leave lease and data plane alone: a restart changes nothing.
+Exit codes: 0 ended by a signal or by "tweed leave", 1 it could not go on, 2 bad settings.`
+
+const setHelp = `Example: tweed network set '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}'`
+
+const statusHelp = `Exit codes: 0 ready or degraded, 3 down, 1 no agent answers.`
+
+const specs: readonly Spec[] = [
+  {
+    name: 'agent',
+    usage: 'agent',
+    description: 'run the agent in the foreground',
+    flags: allFlags,
+    help: agentHelp,
+  },
+  {
+    name: 'network set',
+    usage: 'set <config>',
+    description: 'check a network configuration and write it to etcd: JSON, @file, or - for standard input',
+    flags: etcdFlags,
+    help: setHelp,
+  },
+  {
+    name: 'network get',
+    usage: 'get',
+    description: 'print the network configuration with its defaults filled in, as JSON',
+    flags: etcdFlags,
+  },
+  {
+    name: 'status',
+    usage: 'status',
+    description: "the local agent's health, lease and tables",
+    flags: ['run-dir'],
+    json: true,
+    help: statusHelp,
+  },
+  {
+    name: 'peers',
+    usage: 'peers',
+    description: 'every peer, and whether it is programmed',
+    flags: ['run-dir'],
+    json: true,
+  },
+  {
+    name: 'plan',
+    usage: 'plan',
+    description: 'what an agent with these settings would change in the kernel now; changes nothing',
+    flags: allFlags.filter((flag) => !flag.startsWith('log-')),
+  },
+  {
+    name: 'cleanup',
+    usage: 'cleanup',
+    description: "remove everything of tweed's from this host; etcd is not touched",
+    flags: ['device', 'state-dir', 'run-dir', 'subnet-file'],
+  },
+  {
+    name: 'leave',
+    usage: 'leave',
+    description: 'announce the departure, give the subnet back, clean up',
+    flags: [...etcdFlags, 'device', 'state-dir', 'run-dir', 'subnet-file'],
+  },
+]
+
+/** The command tree. Bad usage is thrown as {@link CommanderError}, which {@link usageExitCode} turns into 2. */
+export const buildProgram = (commands: Commands, version: string): Command => {
+  const program = new Command('tweed')
+    .description('etcd-backed VXLAN overlay agent for Linux hosts')
+    .version(version, '-V, --version')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `\nEvery flag is also a variable (${variableOf('etcd-endpoints')}) and a key of ${defaultFile}.`,
+    )
+  const network = program.command('network').description('the network configuration in etcd').exitOverride()
+  for (const spec of specs) addCommand(spec.name.startsWith('network ') ? network : program, spec, commands)
+  return program
+}
+
+function addCommand(parent: Command, spec: Spec, commands: Commands): void {
+  const command = parent.command(spec.usage).description(spec.description).exitOverride()
+  for (const flag of spec.flags) command.addOption(optionFor(flag))
+  if (spec.json) command.option('--json', 'print JSON')
+  command.option('--config-file <file>', `settings as JSON (default: ${defaultFile} if there is one)`)
+  if (spec.help) command.addHelpText('after', `\n${spec.help}`)
+  command.action(async (...received: unknown[]) => {
+    process.exitCode = await commands[spec.name](invocationOf(received))
+  })
+}
+
+const optionFor = (flag: Flag): Option => {
+  const setting: Setting<unknown> = settings[flag]
+  const shown = setting.fallback === undefined ? '' : ` (default: ${setting.fallback})`
+  const option = new Option(`--${flag} ${setting.placeholder}`, `${setting.help}${shown}`)
+  return setting.repeatable
+    ? option.argParser<string[] | undefined>((text, before) => [...(before ?? []), text])
+    : option
+}
+
+function invocationOf(received: readonly unknown[]): Invocation {
+  const command = received.at(-1) as Command
+  const options: Record<string, unknown> = command.opts()
+  const flags = Object.fromEntries(
+    Object.entries(options).map(([name, value]) => [
+      kebab(name),
+      value as string | readonly string[] | undefined,
+    ]),
+  )
+  const { json, 'config-file': file, ...rest } = flags
+  return { flags: rest, json: json !== undefined, file: file as string | undefined, args: command.args }
+}
+
+const kebab = (camel: string): string => camel.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)
+
+/** Help and version are no errors; everything else that commander refuses is bad usage. */
+export const usageExitCode = (error: CommanderError): number => (error.exitCode === 0 ? 0 : 2)

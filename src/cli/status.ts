@@ -1,0 +1,67 @@
+import type { AgentStatus, PeerStatus, TableCounts } from '../core/status.ts'
+import { printTable } from './table.ts'
+
+/** `tweed status` for people. */
+export const printStatus = (status: AgentStatus): string => {
+  const { health, lease, device, underlay, etcd, peers, misses } = status
+  const lines = [
+    ['health', health.state],
+    ...health.reasons.map(({ code, message }) => ['', `${code}: ${message}`]),
+    [
+      'agent',
+      `tweed ${status.version}, pid ${String(status.pid)}, since ${status.startedAt}, resolves ${status.resolve}`,
+    ],
+    ['node', status.node || 'not known yet'],
+    [
+      'underlay',
+      underlay ? `${underlay.interface} ${underlay.address} mtu ${String(underlay.mtuBytes)}` : 'none yet',
+    ],
+    [
+      'device',
+      device
+        ? `${device.name} ${device.mac} mtu ${String(device.mtuBytes)} vni ${String(device.vni)} port ${String(device.port)}`
+        : 'none',
+    ],
+    ['lease', lease ? `${lease.subnet} (${lease.state}${remaining(lease.remainingSeconds)})` : 'none'],
+    ['etcd', `${etcd.connected ? 'connected' : 'not connected'}, revision ${String(etcd.revision)}`],
+    [
+      'peers',
+      `${String(peers.total)}: ${String(peers.programmed)} programmed, ${String(peers.idle)} idle, ${String(peers.held)} held, ` +
+        `${String(peers.failed)} failed; ${String(peers.rejected)} records ignored`,
+    ],
+    [
+      'misses',
+      Object.entries(misses)
+        .map(([result, count]) => `${result} ${String(count)}`)
+        .join(', '),
+    ],
+    ['drift', `${String(status.driftRepairs)} repairs`],
+  ]
+  const table = printTable(
+    ['table', 'desired', 'actual', 'pending', 'failed'],
+    [
+      counts('fdb', status.tables.fdb),
+      counts('neighbours', status.tables.neighbours),
+      counts('routes', status.tables.routes),
+    ],
+  )
+  const faults = status.faults.map(({ at, code, message }) => [at, code, message])
+  return [
+    ...lines.map(([name = '', value = '']) => `${name.padEnd(10)}${value}`),
+    '',
+    table,
+    ...(faults.length > 0 ? ['', printTable(['fault at', 'code', 'message'], faults)] : []),
+  ].join('\n')
+}
+
+/** `tweed peers` for people. */
+export const printPeers = (peers: readonly PeerStatus[]): string =>
+  printTable(
+    ['subnet', 'public ip', 'vtep mac', 'since', 'state', 'detail'],
+    peers.map((p) => [p.subnet, p.publicIp, p.vtepMac, p.since, p.state, p.detail]),
+  )
+
+const remaining = (seconds: number | null): string => (seconds === null ? '' : `, ${String(seconds)} s left`)
+
+const counts = (name: string, c: TableCounts): string[] =>
+  [name, c.desired, c.actual, c.pending, c.failed].map(String)

@@ -1,0 +1,92 @@
+import { firstValueFrom, fromEvent, map, merge, type Observable, Subject, switchMap, take, tap } from 'rxjs'
+import type { Invocation } from '../cli/program.ts'
+import { type ControlRoutes, serveControl$ } from '../adapters/host/control.ts'
+import { openLog } from '../adapters/host/log.ts'
+import { wallTime } from '../adapters/host/clock.ts'
+import type { Settings } from '../config/settings.ts'
+import type { Log } from '../ports/log.ts'
+import { agent$, type AgentView } from '../streams/agent.ts'
+import { narrator } from '../streams/narrate.ts'
+import { describeAgent, describeHealth, describePeers, type ProcessFacts } from '../streams/report.ts'
+import { version } from '../version.ts'
+import { leaveHost } from './leave.ts'
+import { agentSettings, settingsOf } from './settings.ts'
+import { openWorld } from './world.ts'
+
+/**
+ * The daemon, until a signal or `tweed leave`. A signal leaves data plane and lease alone, so that the next start
+ * finds everything in place.
+ */
+export const runAgent = async (invocation: Invocation): Promise<number> => {
+  const s = settingsOf(invocation)
+  const settings = agentSettings(s)
+  const log = openLogFor(s)
+  const { it: world, close } = await openWorld(s)
+  const leaving$ = new Subject<void>()
+  const outside = new Outside(settings.resolve, () => leaving$.next())
+  const signals$ = merge(fromEvent(process, 'SIGTERM'), fromEvent(process, 'SIGINT'))
+  const stop$ = merge(
+    signals$.pipe(map(() => 'signal' as const)),
+    leaving$.pipe(map(() => 'leave' as const)),
+  ).pipe(take(1))
+
+  const running$ = serveControl$(s['run-dir'], outside.routes).pipe(
+    tap(() => log.info('agent.started', { version, pid: process.pid, resolve: settings.resolve })),
+    switchMap(() => agent$(world, settings)),
+    tap(outside.show),
+    tap(narrator(log)),
+    tap(whenReady(log, (state) => world.host.notify(state))),
+  )
+  const why = await untilStopped(running$, stop$)
+  world.host.notify('STOPPING=1')
+  log.info('agent.stopping', { why })
+  if (why === 'leave') await leaveHost(world, s)
+  close()
+  return 0
+}
+
+function openLogFor(s: Settings): Log {
+  const automatic = process.stderr.isTTY ? 'text' : 'json'
+  return openLog({ format: s['log-format'] === 'auto' ? automatic : s['log-format'], level: s['log-level'] })
+}
+
+const untilStopped = <T>(running$: Observable<unknown>, stop$: Observable<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const running = running$.subscribe({ error: reject })
+    firstValueFrom(stop$)
+      .finally(() => running.unsubscribe())
+      .then(resolve, reject)
+  })
+
+/** What the control socket shows of the agent. */
+class Outside {
+  #view: AgentView | undefined
+  readonly #facts: ProcessFacts
+  readonly routes: ControlRoutes
+
+  constructor(resolve: ProcessFacts['resolve'], leave: () => void) {
+    this.#facts = { version, pid: process.pid, startedAt: new Date().toISOString(), resolve, wallTime }
+    this.routes = {
+      get: {
+        '/status': () => this.#view && describeAgent(this.#view.state, this.#view.forwarding, this.#facts),
+        '/peers': () => this.#view && describePeers(this.#view.forwarding, this.#facts),
+      },
+      post: { '/leave': leave },
+    }
+  }
+
+  readonly show = (view: AgentView): void => {
+    this.#view = view
+  }
+}
+
+/** Tells the service manager once, when forwarding is in place. */
+function whenReady(log: Log, notify: (state: string) => void): (view: AgentView) => void {
+  let told = false
+  return ({ state, forwarding }) => {
+    if (told || describeHealth(state, forwarding).state === 'down') return
+    told = true
+    notify('READY=1')
+    log.info('agent.ready', { peers: forwarding.peers.size, millis: Math.round(performance.now()) })
+  }
+}

@@ -1,0 +1,47 @@
+import { lastValueFrom, firstValueFrom } from 'rxjs'
+import type { Invocation } from '../cli/program.ts'
+import { askControl, isAnswered, socketPath } from '../adapters/host/control.ts'
+import type { Settings } from '../config/settings.ts'
+import { leave$ } from '../streams/leave.ts'
+import type { World } from '../streams/world.ts'
+import { cleanHost } from './cleanup.ts'
+import { settingsOf } from './settings.ts'
+import { openWorld } from './world.ts'
+
+/** Gives the subnet back and removes what is ours: etcd first, while we still know who we are. */
+export const leaveHost = async (world: World, s: Settings): Promise<void> => {
+  const saved = await firstValueFrom(world.host.load$())
+  if (saved) await lastValueFrom(leave$(world.store, saved), { defaultValue: undefined })
+  await cleanHost(world, s)
+}
+
+/** A running agent leaves by itself and ends; without one this process does it. */
+export const leave = async (invocation: Invocation): Promise<number> => {
+  const s = settingsOf(invocation)
+  const socket = socketPath(s['run-dir'])
+  const asked = await askControl(socket, 'POST', '/leave').then(
+    () => true,
+    () => false,
+  )
+  if (asked) return waitForEnd(socket)
+  const { it: world, close } = await openWorld(s)
+  try {
+    await leaveHost(world, s)
+  } finally {
+    close()
+  }
+  return 0
+}
+
+const patienceMs = 30_000
+
+async function waitForEnd(socket: string): Promise<number> {
+  const until = performance.now() + patienceMs
+  while (performance.now() < until) {
+    if (!(await isAnswered(socket))) return 0
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(
+    `the agent took the order to leave and is still running after ${String(patienceMs / 1000)} s; see its log`,
+  )
+}

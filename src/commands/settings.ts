@@ -1,0 +1,25 @@
+import type { Invocation } from '../cli/program.ts'
+import { loadSettings } from '../config/load.ts'
+import type { Settings } from '../config/settings.ts'
+import { Millis } from '../core/time.ts'
+import type { AgentSettings } from '../streams/world.ts'
+
+export const settingsOf = ({ flags, file }: Invocation): Settings =>
+  loadSettings({ flags, file, environment: process.env }).values
+
+/** Decision 16: a plain deletion is doubted, a mass of them more so. */
+const massRemoval = { brakeHoldMs: Millis.minutes(10), brakeShare: 0.3, brakeCount: 10 }
+
+export const agentSettings = (s: Settings): AgentSettings => ({
+  resolve: s.resolve,
+  maxNeighbours: s['max-neighbours'],
+  idle: s.idle,
+  removal: { holdMs: s.hold, ...massRemoval },
+  iface: s.iface,
+  ifaceRegex: s['iface-regex'],
+  ifaceCanReach: s['iface-can-reach'],
+  publicIp: s['public-ip'],
+  device: s.device,
+  leaseTtlSeconds: Math.floor(s['lease-ttl'] / 1000),
+  resyncMs: s.resync,
+})

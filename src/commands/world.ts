@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs'
+import { SettingError } from '../config/load.ts'
+import type { Settings } from '../config/settings.ts'
+import { systemClock } from '../adapters/host/clock.ts'
+import { openHost } from '../adapters/host/host.ts'
+import type { World } from '../streams/world.ts'
+
+/** Opens what a command needs of the world; `close` lets the process end. */
+export interface Opened<T> {
+  readonly it: T
+  readonly close: () => void
+}
+
+export const openStore = async (s: Settings) => {
+  const { openLeaseStore } = await import('../adapters/etcd/store.ts')
+  return openLeaseStore({
+    endpoints: s['etcd-endpoints'],
+    prefix: s['etcd-prefix'],
+    tls: { ca: fileIn(s, 'etcd-cafile'), cert: fileIn(s, 'etcd-certfile'), key: fileIn(s, 'etcd-keyfile') },
+    login:
+      s['etcd-username'] === undefined
+        ? undefined
+        : { username: s['etcd-username'], password: s['etcd-password'] ?? '' },
+  })
+}
+
+const fileIn = (s: Settings, flag: 'etcd-cafile' | 'etcd-certfile' | 'etcd-keyfile'): Buffer | undefined => {
+  const path = s[flag]
+  if (path === undefined) return undefined
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new SettingError(`--${flag} is ${JSON.stringify(path)}: ${(error as Error).message}`)
+  }
+}
+
+/** Kernel and files, without etcd and its three hundred milliseconds. */
+export const openKernelAndHost = async (s: Settings): Promise<Opened<Pick<World, 'kernel' | 'host'>>> => {
+  const [{ openKernel }, { native }] = await Promise.all([
+    import('../adapters/netlink/kernel.ts'),
+    import('../adapters/netlink/native.ts'),
+  ])
+  const kernel = openKernel()
+  const host = openHost({
+    stateDir: s['state-dir'],
+    subnetFile: s['subnet-file'],
+    sendUnixDatagram: (path, bytes) => native().sendUnixDatagram(path, bytes),
+  })
+  return { it: { kernel, host }, close: () => kernel.close() }
+}
+
+export const openWorld = async (s: Settings): Promise<Opened<World>> => {
+  const [store, { it, close }] = await Promise.all([openStore(s), openKernelAndHost(s)])
+  return {
+    it: { ...it, store, clock: systemClock },
+    close: () => {
+      store.close()
+      close()
+    },
+  }
+}

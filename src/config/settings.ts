@@ -1,0 +1,202 @@
+import { Ip, isIpv4 } from '../core/net/ip.ts'
+import type { Ipv4 } from '../core/net/ipv4.ts'
+import { Millis } from '../core/time.ts'
+
+/** One setting: a flag, an environment variable, a key of the configuration file. */
+export interface Setting<T> {
+  /** What the value looks like in `--help`: `<duration>`. */
+  readonly placeholder: string
+  readonly help: string
+  /** As a user would write it; undefined: there is none. */
+  readonly fallback: string | undefined
+  /** May be given several times. */
+  readonly repeatable: boolean
+  /** Never shown in logs or errors. */
+  readonly secret: boolean
+  /** Only the agent has it, not the commands around it. */
+  readonly agentOnly: boolean
+  /** The rule that a value has to keep, for the error message. */
+  readonly rule: string
+  /** `undefined` breaks the rule. Repeated texts arrive as one array. */
+  readonly parse: (texts: readonly string[]) => T | undefined
+}
+
+type Words = readonly [placeholder: string, help: string, fallback?: string]
+type Marks = Partial<Pick<Setting<unknown>, 'repeatable' | 'secret' | 'agentOnly'>>
+
+const make = <T>(words: Words, rule: string, parse: Setting<T>['parse'], marks: Marks = {}): Setting<T> => {
+  const [placeholder, help, fallback] = words
+  return {
+    placeholder,
+    help,
+    fallback,
+    rule,
+    parse,
+    repeatable: false,
+    secret: false,
+    agentOnly: false,
+    ...marks,
+  }
+}
+const agentOnly = { agentOnly: true }
+
+const text = (words: Words, marks?: Marks): Setting<string> =>
+  make(words, 'must not be empty', ([given]) => (given === '' ? undefined : given), marks)
+
+const optional = (words: Words, marks?: Marks): Setting<string | undefined> => text(words, marks)
+
+const oneOf = <const T extends string>(choices: readonly T[], words: Words, marks?: Marks): Setting<T> =>
+  make(
+    words,
+    `must be ${choices.join(' or ')}`,
+    ([given]) => choices.find((choice) => choice === given),
+    marks,
+  )
+
+const duration = (words: Words, marks?: Marks): Setting<Millis> =>
+  make(words, 'must be a duration such as 90s, 10m or 24h', ([given = '']) => Millis.parse(given), marks)
+
+const ipv4 = (words: Words, marks?: Marks): Setting<Ipv4 | undefined> =>
+  make(
+    words,
+    'must be an IPv4 address',
+    ([given = '']) => {
+      const ip = Ip.parse(given)
+      return ip !== undefined && isIpv4(ip) ? ip : undefined
+    },
+    marks,
+  )
+
+const endpoints = (texts: readonly string[]): readonly string[] | undefined => {
+  const urls = texts.flatMap((t) => t.split(',')).filter((t) => t !== '')
+  return urls.length > 0 && urls.every((url) => /^(https?:\/\/)?[^\s/]+:\d{1,5}\/?$/.test(url))
+    ? urls
+    : undefined
+}
+
+const regex = (source: string): RegExp | undefined => {
+  try {
+    return new RegExp(source)
+  } catch {
+    return undefined
+  }
+}
+
+/** Every setting by its flag; those that mean what a flannel flag means have its name. */
+export const settings = {
+  'etcd-endpoints': make(
+    ['<urls>', 'etcd endpoints, comma separated', 'http://127.0.0.1:2379'],
+    'must be URLs such as http://192.0.2.1:2379, separated by commas',
+    endpoints,
+    { repeatable: true },
+  ),
+  'etcd-prefix': make(
+    ['<path>', 'prefix of every key in etcd', '/coreos.com/network'],
+    'must start with a slash and not end with one',
+    ([given = '']) => (/^\/\S*[^/\s]$/.test(given) ? given : undefined),
+  ),
+  'etcd-cafile': optional([
+    '<file>',
+    'certificate authority that signed the certificates of etcd; enough for TLS',
+  ]),
+  'etcd-certfile': optional(['<file>', 'client certificate for etcd']),
+  'etcd-keyfile': optional(['<file>', 'key of the client certificate']),
+  'etcd-username': optional(['<name>', 'etcd user']),
+  'etcd-password': optional(
+    ['<password>', 'password of the etcd user; better given as TWEED_ETCD_PASSWORD'],
+    { secret: true },
+  ),
+  iface: make<readonly string[]>(
+    [
+      '<name|address>',
+      'underlay interface; may be given several times, the first that exists is taken (default: that of the default route)',
+    ],
+    'must be an interface name or an address',
+    (texts) => texts.flatMap((t) => t.split(',')).filter((t) => t !== ''),
+    { repeatable: true, agentOnly: true },
+  ),
+  'iface-regex': make<readonly RegExp[]>(
+    ['<regex>', 'underlay interface by name or address; tried after --iface, may be given several times'],
+    'must be a regular expression',
+    (texts) => {
+      const patterns = texts.map(regex)
+      return patterns.every((p) => p !== undefined) ? patterns : undefined
+    },
+    { repeatable: true, agentOnly: true },
+  ),
+  'iface-can-reach': make<Ip | undefined>(
+    ['<address>', 'take the interface over which the kernel would reach this address'],
+    'must be an IP address',
+    ([given = '']) => Ip.parse(given),
+    agentOnly,
+  ),
+  'public-ip': ipv4(
+    ['<address>', 'address that peers send to (default: that of the underlay interface)'],
+    agentOnly,
+  ),
+  'subnet-file': text([
+    '<file>',
+    'where the subnet is written for CNI and docker',
+    '/run/flannel/subnet.env',
+  ]),
+  resolve: oneOf(
+    ['eager', 'on-miss'],
+    [
+      '<eager|on-miss>',
+      'eager: rows for every host; on-miss: rows for the hosts in use, made by the first packet',
+      'eager',
+    ],
+  ),
+  device: make<string | undefined>(
+    ['<name>', 'name of the VXLAN device (default: tweed.<VNI>)'],
+    'must be an interface name: 1 to 15 characters without slash, colon or space',
+    ([given = '']) => (/^[^\s/:]{1,15}$/.test(given) && given !== '.' && given !== '..' ? given : undefined),
+  ),
+  'state-dir': text(['<dir>', 'what outlives a reboot: identity, lease, known peers', '/var/lib/tweed']),
+  'run-dir': text(['<dir>', 'the socket that status, peers and leave ask', '/run/tweed']),
+  idle: duration(
+    ['<duration>', 'on-miss: rows of a host unused for so long go; 0 keeps them', '10m'],
+    agentOnly,
+  ),
+  'max-neighbours': make(
+    ['<count>', 'on-miss: most hosts with rows; at the bound the least recently used goes', '16384'],
+    'must be a whole number from 1 to 1000000',
+    ([given = '']) => (/^[1-9]\d{0,5}$|^1000000$/.test(given) ? Number(given) : undefined),
+    agentOnly,
+  ),
+  hold: duration(['<duration>', 'a peer whose record vanishes keeps its rows for so long', '60s'], agentOnly),
+  'lease-ttl': make(
+    ['<duration>', 'life of the etcd lease that the subnet hangs on; kept alive hourly', '24h'],
+    'must be a duration of at least 60s',
+    ([given = '']) => {
+      const ttl = Millis.parse(given)
+      return ttl !== undefined && ttl >= 60_000 ? ttl : undefined
+    },
+    agentOnly,
+  ),
+  resync: make(
+    ['<duration>', 'how often the tables are compared with the kernel although nothing happened', '5m'],
+    'must be a duration of at least 1s',
+    ([given = '']) => {
+      const period = Millis.parse(given)
+      return period !== undefined && period >= 1000 ? period : undefined
+    },
+    agentOnly,
+  ),
+  'log-level': oneOf(
+    ['debug', 'info', 'warn', 'error'],
+    ['<level>', 'debug, info, warn or error', 'info'],
+    agentOnly,
+  ),
+  'log-format': oneOf(
+    ['auto', 'json', 'text'],
+    ['<format>', 'json, text, or auto: text on a terminal, json elsewhere', 'auto'],
+    agentOnly,
+  ),
+} as const satisfies Record<string, Setting<unknown>>
+
+export type Flag = keyof typeof settings
+/** The values in force. A setting without default may be undefined. */
+export type Settings = {
+  readonly [F in Flag]: (typeof settings)[F] extends Setting<infer T> ? T : never
+}

@@ -1,0 +1,26 @@
+import type { Forwarding } from '../forwarding.ts'
+import { encodeRecord, type StoredRecord } from './record.ts'
+import { printSubnetKey } from './subnet-key.ts'
+import type { Peer } from './peer.ts'
+
+/**
+ * What the peer file keeps: every record as etcd had it, and the peers that are held although etcd has no record
+ * of them any more, so that a restart doesn't shorten their hold.
+ */
+export const recordsToKeep = ({
+  directory,
+  removal,
+}: Pick<Forwarding, 'directory' | 'removal'>): readonly StoredRecord[] => {
+  const records = directory.records()
+  const known = new Set(records.map((record) => record.key))
+  const held = [...removal.held().values()].filter(({ peer }) => !known.has(peer.key))
+  return [...records, ...held.map(({ peer }) => recordOf(peer))]
+}
+
+const recordOf = (peer: Peer): StoredRecord => ({
+  key: printSubnetKey(peer),
+  value: encodeRecord({ ...peer, backendType: 'vxlan', vni: undefined }),
+  createRevision: peer.modRevision,
+  modRevision: peer.modRevision,
+  leaseId: '0',
+})

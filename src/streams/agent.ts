@@ -1,0 +1,93 @@
+import { concatMap, defer, forkJoin, map, merge, type Observable, scan, share, switchMap } from 'rxjs'
+import { Forwarding } from '../core/forwarding.ts'
+import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
+import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
+import { device$ } from './device.ts'
+import { shareLatest } from './operators/share-latest.ts'
+import { reconcile$ } from './reconcile.ts'
+import { remember$, rememberPeers$ } from './remember.ts'
+import { type LastRun, whoWeAre } from './standing.ts'
+import type { AgentSettings, World } from './world.ts'
+
+/** A running agent, as far as the outside may see it. */
+export interface AgentView {
+  readonly state: AgentState
+  readonly forwarding: Forwarding
+  /** What has just happened. */
+  readonly event: AgentEvent
+}
+
+/**
+ * The whole agent: underlay and network say who we are, etcd gives a subnet and the peers, the device is kept, the
+ * tables follow. Emits after everything that happens; never completes, and errors only where it can't go on.
+ */
+export const agent$ = (world: World, settings: AgentSettings): Observable<AgentView> =>
+  forkJoin({
+    saved: world.host.load$(),
+    peers: world.host.loadPeers$(),
+    subnetEnv: world.host.readSubnetEnv$(),
+  }).pipe(
+    switchMap((lastRun) => {
+      const forwarding = new Forwarding(settings)
+      const begin = { state: startingAgent, event: undefined }
+      return events$({ world, settings, forwarding, lastRun }).pipe(
+        scan((now: { state: AgentState; event: AgentEvent | undefined }, event) => {
+          return { state: reduceAgent(now.state, event, world.clock.now()), event }
+        }, begin),
+        concatMap(({ state, event }) => (event ? [{ state, forwarding, event }] : [])),
+      )
+    }),
+  )
+
+interface Parts {
+  readonly world: World
+  readonly settings: AgentSettings
+  readonly forwarding: Forwarding
+  readonly lastRun: LastRun
+}
+
+const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<AgentEvent> =>
+  defer(() => {
+    const { kernel, store, host, clock } = world
+    const records$ = store.records$.pipe(share())
+    const { networks$, identities$, leases$, own$, standing$, spec$ } = whoWeAre({
+      world,
+      settings,
+      lastRun,
+      records$,
+    })
+    const devices$ = device$({ kernel, spec$, random: () => clock.random() }).pipe(shareLatest())
+    const outcomes$ = reconcile$({
+      kernel,
+      clock,
+      forwarding,
+      own$,
+      link$: devices$.pipe(concatMap((state) => (state.kind === 'ready' ? [state.link.index] : []))),
+      records$,
+      savedRecords: lastRun.peers,
+      resyncMs: settings.resyncMs,
+      idleCheckMs:
+        settings.resolve === 'on-miss' && settings.idle > 0 ? Math.max(1000, settings.idle / 4) : 0,
+    })
+    const faults$ = merge(remember$(host, standing$), rememberPeers$(host, forwarding, records$))
+    return merge(
+      outcomes$.pipe(map((outcome): AgentEvent => ({ kind: 'outcome', outcome }))),
+      networks$.pipe(map((state): AgentEvent => ({ kind: 'network', state }))),
+      identities$.pipe(
+        map((found): AgentEvent =>
+          found.kind === 'none' ? { kind: 'fault', fault: found.fault } : { ...found, kind: 'self' },
+        ),
+      ),
+      leases$.pipe(map((state): AgentEvent => ({ kind: 'lease', state }))),
+      devices$.pipe(map((state): AgentEvent => ({ kind: 'device', state }))),
+      records$.pipe(map(etcdEvent)),
+      faults$.pipe(map((fault): AgentEvent => ({ kind: 'fault', fault }))),
+    )
+  })
+
+const etcdEvent = (event: StoreEvent<RecordEvent>): AgentEvent => ({
+  kind: 'etcd',
+  connected: event.kind !== 'disconnected',
+  revision: event.kind === 'value' ? event.revision : 0,
+  fault: event.kind === 'disconnected' ? event.fault : undefined,
+})

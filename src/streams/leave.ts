@@ -1,0 +1,48 @@
+import {
+  catchError,
+  concat,
+  concatMap,
+  defer,
+  EMPTY,
+  ignoreElements,
+  type Observable,
+  of,
+  throwError,
+} from 'rxjs'
+import { Fault } from '../core/fault.ts'
+import { decodeRecord, encodeRecord } from '../core/overlay/record.ts'
+import type { SavedState } from '../ports/host.ts'
+import type { LeaseStore } from '../ports/lease-store.ts'
+
+/**
+ * Departure: announced in the record first, so that peers act on the deletion at once and not after their hold;
+ * then the record and its lease go. A reservation is left standing: it is the operator's.
+ */
+export const leave$ = (store: LeaseStore, saved: SavedState): Observable<never> =>
+  store.read$().pipe(
+    concatMap((view) => {
+      const record = view.records.find(({ key }) => key === saved.lease.key)
+      const decoded = record && decodeRecord(record.value)
+      if (!record || decoded?.kind !== 'valid' || decoded.value.node !== saved.node) return EMPTY // not ours any more
+      if (record.leaseId === '0') return EMPTY
+      const { key, leaseId, modRevision } = record
+      const value = encodeRecord({ ...decoded.value, leaving: true })
+      return store.claim$({ key, value, leaseId, modRevision, configRevision: undefined }).pipe(
+        concatMap((result) =>
+          result.kind === 'claimed'
+            ? concat(
+                store.release$(key, result.modRevision),
+                defer(() => revoke$(store, leaseId)),
+              )
+            : throwError(() =>
+                Fault.of('lease-conflict', `the record ${key} changed while leaving; try again`),
+              ),
+        ),
+      )
+    }),
+    ignoreElements(),
+  )
+
+/** The lease holds nothing any more; if it can't be revoked it ends by itself. */
+const revoke$ = (store: LeaseStore, leaseId: string): Observable<void> =>
+  store.revoke$(leaseId).pipe(catchError(() => of(undefined)))

@@ -1,0 +1,121 @@
+import { Cidr } from '../core/net/cidr.ts'
+import { Ip } from '../core/net/ip.ts'
+import { Ipv4 } from '../core/net/ipv4.ts'
+import { printOp, printRow } from '../core/kernel/notation.ts'
+import type { Log } from '../ports/log.ts'
+import { type AgentState, faultOf, startingAgent } from './agent-state.ts'
+import type { AgentView } from './agent.ts'
+import { describeHealth } from './report.ts'
+
+/** Tells the log what happened, once per change of state and not per attempt. Feed it every view. */
+export const narrator = (log: Log): ((view: AgentView) => void) => {
+  let before = startingAgent
+  let healthBefore = ''
+  let rejectionsBefore: ReadonlyMap<string, string> = new Map()
+  return (view) => {
+    if (view.event.kind === 'outcome' && view.event.outcome.kind === 'missed')
+      return tellMiss(log, view.event.outcome)
+    const fault = faultOf(view.event)
+    if (
+      fault &&
+      view.event.kind !== 'outcome' &&
+      before.troubles.get(view.event.kind)?.message !== fault.message
+    )
+      log[fault.transient ? 'warn' : 'error'](`${view.event.kind}.fault`, {
+        code: fault.code,
+        message: fault.message,
+      })
+    tellEvent(log, before, view)
+    if (view.event.kind === 'etcd') rejectionsBefore = tellRejections(log, rejectionsBefore, view)
+    const { state: health, reasons } = describeHealth(view.state, view.forwarding)
+    if (health !== healthBefore)
+      log.info('health.changed', { health, reasons: reasons.map(({ code }) => code).join(',') })
+    healthBefore = health
+    before = view.state
+  }
+}
+
+function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: AgentView): void {
+  switch (event.kind) {
+    case 'self':
+      log.info('underlay.chosen', {
+        interface: event.underlay.name,
+        address: Ipv4.print(event.underlay.address),
+        node: event.me.node,
+      })
+      return
+    case 'network':
+      if (event.state.kind === 'network' && event.state.network.stored.value !== before.network?.stored.value)
+        log.info('network.adopted', { config: event.state.network.stored.value })
+      return
+    case 'lease':
+      if (
+        state.lease &&
+        (state.lease.state !== before.lease?.state || state.lease.lease.key !== before.lease.lease.key)
+      )
+        log.info(`lease.${state.lease.state}`, {
+          subnet: Cidr.print(state.lease.lease.subnet),
+          lease: state.lease.lease.leaseId,
+        })
+      return
+    case 'device':
+      if (event.state.kind === 'ready' && event.state.link.did !== 'nothing')
+        log.info(`device.${event.state.link.did}`, {
+          device: event.state.spec.name,
+          index: event.state.link.index,
+        })
+      return
+    case 'etcd':
+      if (event.connected !== before.etcd.connected)
+        log.info(event.connected ? 'etcd.connected' : 'etcd.disconnected')
+      return
+    case 'outcome':
+      return tellOutcome(log, event.outcome, {
+        device: state.device?.spec.name ?? '',
+        peers: forwarding.peers.size,
+      })
+    case 'fault':
+      return
+  }
+}
+
+type Outcome = Extract<AgentView['event'], { kind: 'outcome' }>['outcome']
+
+function tellOutcome(log: Log, outcome: Outcome, { device, peers }: { device: string; peers: number }): void {
+  switch (outcome.kind) {
+    case 'wrote':
+      for (const { op, fault } of outcome.refusals)
+        log.warn('row.refused', { op: printOp(op, device), code: fault.code, message: fault.message })
+      log.debug('rows.written', { ops: outcome.ops.length, refused: outcome.refusals.length, peers })
+      return
+    case 'drifted':
+      log.warn('row.drifted', {
+        row: printRow(outcome.event.row, device),
+        was: outcome.event.verb === 'add' ? 'changed' : 'removed',
+        by: outcome.event.by,
+      })
+      return
+    case 'dumped':
+      log.debug('tables.dumped', { rows: outcome.rows })
+      return
+    case 'missed':
+    case 'failed':
+    case 'settled':
+      return
+  }
+}
+
+const tellMiss = (log: Log, { ip, answer }: Extract<Outcome, { kind: 'missed' }>): void => {
+  if (log.debugs) log.debug('miss', { ip: Ip.print(ip), result: answer.result })
+}
+
+function tellRejections(
+  log: Log,
+  told: ReadonlyMap<string, string>,
+  { forwarding }: AgentView,
+): ReadonlyMap<string, string> {
+  const now = forwarding.directory.rejections()
+  for (const [key, { code, rule }] of now)
+    if (told.get(key) !== code) log.warn('record.rejected', { key, code, rule })
+  return new Map([...now].map(([key, { code }]) => [key, code]))
+}

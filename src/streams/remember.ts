@@ -1,0 +1,68 @@
+import {
+  auditTime,
+  catchError,
+  concatMap,
+  EMPTY,
+  ignoreElements,
+  merge,
+  mergeMap,
+  type Observable,
+  of,
+} from 'rxjs'
+import { Fault } from '../core/fault.ts'
+import type { Forwarding } from '../core/forwarding.ts'
+import type { VxlanSpec } from '../core/kernel/link.ts'
+import { recordsToKeep } from '../core/overlay/kept-records.ts'
+import type { OwnIdentity } from '../core/overlay/own.ts'
+import { printSubnetEnv } from '../core/overlay/subnet-env.ts'
+import type { Host } from '../ports/host.ts'
+import { printedIdentity } from './identity.ts'
+import type { Acquired } from './acquire.ts'
+import type { Network } from './network.ts'
+import { runLatest } from './operators/run-latest.ts'
+
+/** Where this host stands; each emission is written down. */
+export interface Standing {
+  readonly network: Network
+  readonly me: OwnIdentity
+  readonly lease: Omit<Acquired, 'did'>
+  readonly spec: VxlanSpec
+}
+
+/** Writes state and subnet.env, and switches forwarding on. Emits what went wrong; the agent goes on without. */
+export const remember$ = (host: Host, standing$: Observable<Standing>): Observable<Fault> =>
+  standing$.pipe(
+    concatMap(({ network, me, lease, spec }) => {
+      const { key, leaseId, modRevision } = lease
+      const state = {
+        node: me.node,
+        ...printedIdentity(me),
+        device: spec.name,
+        config: network.stored,
+        lease: { key, leaseId, modRevision },
+      }
+      return merge(
+        told$(host.save$(state)),
+        told$(host.writeSubnetEnv$(printSubnetEnv(network.config, lease.subnet, spec.mtuBytes))),
+        host.forwardIpv4$().pipe(mergeMap((on) => (on ? EMPTY : of(Fault.of('forwarding-off'))))),
+      )
+    }),
+  )
+
+/** Keeps the records on disk, so that the next start can forward before etcd answers. */
+export const rememberPeers$ = (
+  host: Host,
+  forwarding: Forwarding,
+  changed$: Observable<unknown>,
+): Observable<Fault> =>
+  changed$.pipe(
+    auditTime(1000),
+    runLatest(() => told$(host.savePeers$(recordsToKeep(forwarding)))),
+  )
+
+/** A disk that can't be written is told, and nothing waits for it. */
+const told$ = (write$: Observable<void>): Observable<Fault> =>
+  write$.pipe(
+    ignoreElements(),
+    catchError((error: unknown) => of(Fault.is(error) ? error : Fault.of('state-unwritable', String(error)))),
+  )

@@ -1,0 +1,132 @@
+import {
+  combineLatest,
+  concat,
+  concatMap,
+  distinctUntilChanged,
+  map,
+  type Observable,
+  of,
+  switchMap,
+  tap,
+} from 'rxjs'
+import type { VxlanSpec } from '../core/kernel/link.ts'
+import type { OwnContext, OwnIdentity } from '../core/overlay/own.ts'
+import type { StoredRecord } from '../core/overlay/record.ts'
+import { previousSubnet } from '../core/overlay/subnet-env.ts'
+import { parseSubnetKey, printSubnetKey } from '../core/overlay/subnet-key.ts'
+import type { Underlay } from '../core/overlay/underlay.ts'
+import { vxlanSpec } from '../core/overlay/vxlan-spec.ts'
+import type { SavedState } from '../ports/host.ts'
+import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
+import { identity$, type IdentityState } from './identity.ts'
+import { type Held, type LeaseState, ownLease$ } from './lease.ts'
+import { type Network, network$, type NetworkState } from './network.ts'
+import { shareLatest } from './operators/share-latest.ts'
+import type { Standing } from './remember.ts'
+import type { AgentSettings, World } from './world.ts'
+
+/** What the run before this one left on disk. */
+export interface LastRun {
+  readonly saved: SavedState | undefined
+  readonly peers: readonly StoredRecord[]
+  readonly subnetEnv: string | undefined
+}
+
+/** The streams that answer "who is this host, on which network, with which subnet". */
+export interface WhoWeAre {
+  readonly networks$: Observable<NetworkState>
+  readonly identities$: Observable<IdentityState>
+  readonly leases$: Observable<LeaseState>
+  readonly own$: Observable<OwnContext>
+  readonly standing$: Observable<Standing>
+  readonly spec$: Observable<VxlanSpec>
+}
+
+interface Options {
+  readonly world: World
+  readonly settings: AgentSettings
+  readonly lastRun: LastRun
+  readonly records$: Observable<StoreEvent<RecordEvent>>
+}
+
+/** A host on a network; which subnet it holds comes after. */
+interface Self {
+  readonly network: Network
+  readonly me: OwnIdentity
+  readonly underlay: Underlay
+}
+
+export const whoWeAre = (options: Options): WhoWeAre => {
+  const { world, settings, lastRun, records$ } = options
+  let held = savedLease(lastRun.saved)
+  const networks$ = network$({ store: world.store, saved: lastRun.saved?.config, lease: () => held }).pipe(
+    shareLatest(),
+  )
+  const inForce$ = networks$.pipe(
+    concatMap((state) => (state.kind === 'network' ? [state.network] : [])),
+    distinctUntilChanged((a, b) => a.stored.modRevision === b.stored.modRevision && a.current === b.current),
+    shareLatest(),
+  )
+  const identities$ = identity$(world, settings, { saved: lastRun.saved, network$: inForce$ }).pipe(
+    shareLatest(),
+  )
+  const selves$ = combineLatest([inForce$, identities$]).pipe(
+    concatMap(([network, found]) => (found.kind === 'identity' ? [{ network, ...found }] : [])),
+    distinctUntilChanged((a, b) => sameAs(a, b)),
+    shareLatest(),
+  )
+  const leases$ = selves$.pipe(
+    switchMap((self) => ownLease$({ ...leaseTerms(options, self), records$, saved: held })),
+    tap((state) => (held = state.kind === 'acquiring' ? held : state.lease)),
+    shareLatest(),
+  )
+  const held$ = leases$.pipe(
+    concatMap((state) => (state.kind === 'acquiring' ? [] : [state.lease])),
+    distinctUntilChanged(
+      (a, b) => a.key === b.key && a.leaseId === b.leaseId && a.modRevision === b.modRevision,
+    ),
+    shareLatest(),
+  )
+  const standing$ = combineLatest([selves$, held$]).pipe(
+    concatMap(([self, lease]) => standing(self, lease, settings)),
+    distinctUntilChanged((a, b) => sameAs(a, b)),
+    shareLatest(),
+  )
+  const spec$ = standing$.pipe(
+    map(({ spec }) => spec),
+    distinctUntilChanged((a, b) => sameAs(a, b)),
+    shareLatest(),
+  )
+  const own$ = combineLatest([selves$, concat(of(undefined), held$)]).pipe(
+    map(([{ network, me }, lease]): OwnContext => ({ config: network.config, identity: me, lease })),
+    distinctUntilChanged((a, b) => sameAs(a, b)),
+  )
+  return { networks$, identities$, leases$, own$, standing$, spec$ }
+}
+
+function leaseTerms({ world, settings, lastRun }: Options, { network, me }: Self) {
+  const { store, clock } = world
+  const random = (): number => clock.random()
+  const subnet = lastRun.subnetEnv === undefined ? undefined : previousSubnet(lastRun.subnetEnv)
+  const previous = subnet && printSubnetKey({ subnet, subnet6: undefined })
+  return { store, network, me, previous, ttlSeconds: settings.leaseTtlSeconds, random }
+}
+
+function standing(
+  { network, me, underlay }: Self,
+  lease: Held,
+  settings: AgentSettings,
+): readonly Standing[] {
+  const spec = vxlanSpec({ config: network.config, me, lease, underlay, device: settings.device })
+  return spec ? [{ network, me, lease, spec }] : []
+}
+
+function savedLease(saved: SavedState | undefined): Held | undefined {
+  const key = saved && parseSubnetKey(saved.lease.key)
+  return saved && key && { ...saved.lease, ...key }
+}
+
+/** Equality of plain data; bigints are IPv6 addresses. */
+const sameAs = (a: unknown, b: unknown): boolean => asText(a) === asText(b)
+const asText = (value: unknown): string =>
+  JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? v.toString() : v))

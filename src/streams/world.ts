@@ -1,0 +1,27 @@
+import type { ForwardingOptions } from '../core/forwarding.ts'
+import type { Ip } from '../core/net/ip.ts'
+import type { Ipv4 } from '../core/net/ipv4.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Host } from '../ports/host.ts'
+import type { Kernel } from '../ports/kernel.ts'
+import type { LeaseStore } from '../ports/lease-store.ts'
+
+/** Everything outside the process. */
+export interface World {
+  readonly kernel: Kernel
+  readonly store: LeaseStore
+  readonly host: Host
+  readonly clock: Clock
+}
+
+/** What the user decides about an agent. */
+export interface AgentSettings extends ForwardingOptions {
+  readonly iface: readonly string[]
+  readonly ifaceRegex: readonly RegExp[]
+  readonly ifaceCanReach: Ip | undefined
+  readonly publicIp: Ipv4 | undefined
+  readonly device: string | undefined
+  readonly leaseTtlSeconds: number
+  /** How often the tables are compared with the kernel although nothing happened. */
+  readonly resyncMs: number
+}
