@@ -64,15 +64,15 @@ export class Etcd {
 
   /** The first member's. */
   get url(): string {
-    return this.only.url
+    return this.#first.url
   }
 
   /** The first member's client port. */
   get port(): number {
-    return Number(new URL(this.url).port)
+    return this.#first.port
   }
 
-  get only(): EtcdMember {
+  get #first(): EtcdMember {
     const [first] = this.members
     if (!first) throw new Error('etcd has no member')
     return first
@@ -176,6 +176,11 @@ export class EtcdMember {
       ...(tls ? [`--cert-file=${tls.cert}`, `--key-file=${tls.key}`] : []),
       ...(options.flags ?? []),
     ]
+  }
+
+  /** For clients. */
+  get port(): number {
+    return Number(new URL(this.url).port)
   }
 
   async start(): Promise<void> {

@@ -4,18 +4,21 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 export class TcpProxy {
   readonly #server: Server
   readonly #pairs = new Set<readonly [Socket, Socket]>()
+  readonly #clients = new Set<Socket>()
   /** Connections accepted so far. */
   accepted = 0
   /** Cut every new connection at once. */
   refuse = false
   /** Accept, and never say a word: a half-open middlebox. */
   silent = false
-  /** Sees what the server says before the client does, and may cut instead by returning `'cut'`. */
-  onAnswer: ((chunk: Buffer) => 'pass' | 'cut') | undefined
+  /** Sees what the server says before the client does, and may lose it, or cut the wire, by returning `'drop'` or `'cut'`. */
+  onAnswer: ((chunk: Buffer) => 'pass' | 'drop' | 'cut') | undefined
 
   private constructor(targetPort: number) {
     this.#server = createServer((client) => {
       this.accepted++
+      this.#clients.add(client)
+      client.on('close', () => this.#clients.delete(client))
       client.on('error', () => client.destroy())
       if (this.refuse) client.resetAndDestroy()
       else if (this.silent) client.resume()
@@ -33,12 +36,15 @@ export class TcpProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
+  /** Connections that are open now. */
+  get open(): number {
+    return this.#clients.size
+  }
+
   /** Resets every connection; new ones are served. */
   cut(): void {
-    for (const [client, server] of this.#pairs) {
-      client.resetAndDestroy()
-      server.destroy()
-    }
+    for (const client of this.#clients) client.resetAndDestroy()
+    for (const [, server] of this.#pairs) server.destroy()
     this.#pairs.clear()
   }
 
@@ -52,8 +58,9 @@ export class TcpProxy {
     this.#pairs.add(pair)
     client.on('data', (chunk) => server.write(chunk))
     server.on('data', (chunk) => {
-      if (this.onAnswer?.(chunk) === 'cut') this.cut()
-      else client.write(chunk)
+      const verdict = this.onAnswer?.(chunk) ?? 'pass'
+      if (verdict === 'cut') this.cut()
+      if (verdict === 'pass') client.write(chunk)
     })
     for (const socket of pair) {
       socket.on('error', () => socket.destroy())

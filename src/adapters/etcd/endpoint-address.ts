@@ -2,6 +2,7 @@
 export interface EndpointAddress {
   /** `host:port`, which is also its name in messages. */
   readonly host: string
+  readonly port: number
   readonly scheme: 'http' | 'https' | undefined
 }
 
@@ -33,5 +34,9 @@ const parseEndpoint = (entry: string): EndpointAddress | undefined => {
   if (!match) return undefined
   const [, scheme, host, port = defaultPort] = match
   if (host === undefined || Number(port) === 0 || Number(port) > 0xffff) return undefined
-  return { host: `${host}:${port}`, scheme: scheme === 'http' || scheme === 'https' ? scheme : undefined }
+  return {
+    host: `${host}:${port}`,
+    port: Number(port),
+    scheme: scheme === 'http' || scheme === 'https' ? scheme : undefined,
+  }
 }

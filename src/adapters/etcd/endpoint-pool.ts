@@ -1,4 +1,5 @@
 import type { Fault } from '../../core/fault.ts'
+import { limitConnects } from './connect-limit.ts'
 import type { EndpointAddress } from './endpoint-address.ts'
 import { openEndpoint, type Endpoint, type EndpointOptions } from './endpoint.ts'
 import { isHang, isWorthRetrying, toFault } from './faults.ts'
@@ -24,6 +25,7 @@ export const openPool = (addresses: readonly EndpointAddress[], options: Endpoin
     generation: 0,
     endpoint: openEndpoint(address, options, 0),
   }))
+  const stopLimiting = limitConnects(new Set(addresses.map(({ port }) => port)))
   const lingering = new Map<NodeJS.Timeout, Endpoint>()
   let index = Math.floor(Math.random() * slots.length) // agents spread over the members
 
@@ -61,6 +63,7 @@ export const openPool = (addresses: readonly EndpointAddress[], options: Endpoin
       }
       lingering.clear()
       for (const { endpoint } of slots) endpoint.close()
+      stopLimiting()
     },
   }
 }

@@ -88,10 +88,13 @@ interface Reading {
   readonly words: string
 }
 
-/** Both packages put the status in front of the text: `14 UNAVAILABLE: No connection established. Last error: …`. */
+/**
+ * Both packages put the status in front of the text: `14 UNAVAILABLE: No connection established. Last error: …`;
+ * only for a lease that is not found etcd3 takes the whole for the lease's id: `Lease 5 NOT_FOUND: … is expired or revoked`.
+ */
 const read = (error: unknown): Reading => {
   const text = error instanceof Error ? error.message : String(error)
-  const [, code, words] = /^(\d+) [A-Z_]+: (.*)$/s.exec(text) ?? []
+  const [, code, words] = /^(?:Lease )?(\d+) [A-Z_]+: (.*?)(?: is expired or revoked)?$/s.exec(text) ?? []
   const cause = /Last error: (.*?)\.?( Resolution note:.*)?$/s.exec(words ?? text)?.[1]
   return { code: code === undefined ? undefined : Number(code), words: (cause ?? words ?? text).trim() }
 }
