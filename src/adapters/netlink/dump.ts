@@ -135,16 +135,16 @@ function dumpFdb(dumper: Dumper, link: number): Promise<Dump> {
   return dumper.dump(RTM.getNeigh, body, () => {
     const m = new NeighMessage()
     const rows: Row[] = []
-    const strays: Row[] = []
     const idleMsByMac = new Map<Mac, number>()
     const visit: Visit = (b, start, end) => {
       readNeigh(b, start, end, m)
       const seen = m.link === link && m.family === AF_BRIDGE ? neighSighting(m) : undefined
       if (!seen?.standing || seen.row.kind !== 'fdb') return
-      const second = idleMsByMac.has(seen.row.mac)
-      ;(second ? strays : rows).push(seen.row)
-      if (!second) idleMsByMac.set(seen.row.mac, m.usedTicks * MS_PER_TICK)
+      rows.push(seen.row)
+      idleMsByMac.set(seen.row.mac, m.usedTicks * MS_PER_TICK)
     }
+    // vxlan_core.c (vxlan_fdb_update_existing) appends a second way to group and zero addresses only.
+    const strays: Row[] = []
     return { visit, result: { rows, strays, idleMsByMac } }
   })
 }

@@ -100,10 +100,11 @@ export class Writer {
 
   async #apply(ops: readonly Op[]): Promise<readonly Refusal[]> {
     const refused = new Map<Op, Complaint>()
-    for (let from = 0; from < ops.length; from += BATCH) {
+    for (let from = 0; from < ops.length;) {
       if (from > 0) await setImmediate() // misses and timers get their turn between datagrams
-      for (const [op, complaint] of await this.#write(ops.slice(from, from + BATCH)))
-        refused.set(op, complaint)
+      const batch = ops.slice(from, from + this.#batchSize)
+      from += batch.length
+      for (const [op, complaint] of await this.#write(batch)) refused.set(op, complaint)
     }
     return this.#judge(refused)
   }
