@@ -5,8 +5,8 @@ import type { Host } from '../test/support/host.ts'
 export interface AnsweredMiss {
   readonly host: Host
   readonly asked: string
-  /** MAC in the first row that followed, and the milliseconds until then; undefined without one. */
-  readonly answer: { readonly mac: string; readonly afterMs: number } | undefined
+  /** MAC in the first row that followed; undefined without one. */
+  readonly mac: string | undefined
 }
 
 /** Listens to the neighbour notifications of a host: misses, and the rows that answer them. */
@@ -20,7 +20,7 @@ export class MissWatch {
   }
 
   static async start(host: Host): Promise<MissWatch> {
-    const watch = new MissWatch(host, host.netns.start('ip', '-ts', '-o', 'monitor', 'neigh'))
+    const watch = new MissWatch(host, host.netns.start('ip', '-o', 'monitor', 'neigh'))
     await watch.#hearsMarker()
     return watch
   }
@@ -32,8 +32,7 @@ export class MissWatch {
     return events.flatMap((event, i) => {
       if (event.kind === 'row') return []
       const row = events.slice(i).find((one) => one.kind === 'row' && one.near === event.near)
-      const answer = row?.kind === 'row' ? { mac: row.mac, afterMs: row.atMs - event.atMs } : undefined
-      return [{ host: this.#host, asked: event.ip, answer }]
+      return [{ host: this.#host, asked: event.ip, mac: row?.kind === 'row' ? row.mac : undefined }]
     })
   }
 
@@ -50,23 +49,16 @@ export class MissWatch {
 }
 
 type NeighbourEvent =
-  | { readonly kind: 'miss'; readonly atMs: number; readonly ip: string; readonly near: string }
-  | { readonly kind: 'row'; readonly atMs: number; readonly mac: string; readonly near: string }
+  | { readonly kind: 'miss'; readonly ip: string; readonly near: string }
+  | { readonly kind: 'row'; readonly mac: string; readonly near: string }
 
-const line = /^\[([^\]]+)\] (miss )?(\d+\.\d+\.\d+)\.(\d+) dev tweed\.\S+ (?:.*lladdr (\S+))?/
+const line = /^(miss )?(\d+\.\d+\.\d+)\.(\d+) dev tweed\.\S+ (?:.*lladdr (\S+))?/
 
 /** `near`: the /24 of the address, which in the demo is the subnet of one host. */
 const parse = (text: string): readonly NeighbourEvent[] => {
   const match = line.exec(text)
   if (!match) return []
-  const [, stamp = '', isMiss, near = '', last = '', mac] = match
-  const atMs = sinceMidnightMs(stamp)
-  if (isMiss !== undefined) return [{ kind: 'miss', atMs, ip: `${near}.${last}`, near }]
-  return mac === undefined ? [] : [{ kind: 'row', atMs, mac, near }]
-}
-
-/** `2026-11-22T13:20:05.123456`: Date would drop the microseconds. */
-const sinceMidnightMs = (stamp: string): number => {
-  const [hours = 0, minutes = 0, seconds = 0] = (stamp.split('T')[1] ?? '').split(':').map(Number)
-  return ((hours * 60 + minutes) * 60 + seconds) * 1000
+  const [, isMiss, near = '', last = '', mac] = match
+  if (isMiss !== undefined) return [{ kind: 'miss', ip: `${near}.${last}`, near }]
+  return mac === undefined ? [] : [{ kind: 'row', mac, near }]
 }

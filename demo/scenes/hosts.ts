@@ -36,13 +36,14 @@ export const leases = async (lab: Lab): Promise<void> => {
     entries.map(async (entry) => {
       const record = JSON.parse(entry.value) as Record
       const host = lab.hosts.find((one) => one.address === record.PublicIP)
-      const remaining = (await host?.status())?.lease?.remainingSeconds ?? null
+      const lease = (await host?.status())?.lease?.leaseId
+      const seconds = lease === undefined ? undefined : await lab.leaseSeconds(lease)
       return [
         entry.key.replace(`${prefix}/subnets/`, '').replace('-', '/'),
         host?.name ?? '?',
         record.PublicIP,
         record.BackendData.VtepMAC,
-        remaining === null ? 'unknown' : `${(remaining / 3600).toFixed(1)} h, kept alive`,
+        seconds === undefined ? 'none' : `${(seconds / 3600).toFixed(1)} h, kept alive hourly`,
       ]
     }),
   )

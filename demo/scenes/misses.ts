@@ -1,6 +1,6 @@
 import { MissWatch, type AnsweredMiss } from '../miss-watch.ts'
 import { heading, median, millis, promised, say, table } from '../show.ts'
-import type { Stage } from '../story.ts'
+import type { Place, Stage } from '../story.ts'
 import type { Pair } from './traffic.ts'
 
 /** Listens to the misses of all hosts while `work` runs. */
@@ -18,46 +18,56 @@ const rttLine = (what: string, rttsMs: readonly number[]) => {
   say(`${what.padEnd(42)} median ${millis(median(rttsMs))}, worst ${millis(Math.max(...rttsMs))}`)
 }
 
-/** How the misses were answered: as the kernel reported it, in the agents' counters, and for the packets. */
+/** How the misses were answered: as the kernels reported it, as the agents count it, and for the packets. */
 export const misses = async (
-  { lab, places }: Stage,
+  { lab }: Stage,
   pairs: readonly Pair[],
   answered: readonly AnsweredMiss[],
 ): Promise<void> => {
   heading('Who answered which miss, and how fast')
-  const macs = await macsOf(lab.hosts)
+  const owners = await macsOf(lab.hosts)
+  const miss = (host: Place['host'], asked: string) => {
+    const found = answered.find((one) => one.host === host && one.asked === asked)
+    if (!found) return 'none'
+    return `${host.name}: ${asked} is at ${found.mac ?? '?'} (${owners.get(found.mac ?? '') ?? '?'})`
+  }
+  const between = pairs.filter(({ from, to }) => from.host !== to.host)
+  const firsts = between.filter((pair) => pair.isFirst)
   table([
-    ['HOST', 'ITS KERNEL ASKED FOR', 'ITS AGENT ANSWERED', 'AFTER'],
-    ...answered.map(({ host, asked, answer }) => [
-      host.name,
-      `${asked} (${places.find((place) => place.container.address === asked)?.name ?? '?'})`,
-      answer ? `${answer.mac} (${macs.get(answer.mac) ?? '?'})` : 'nothing',
-      answer ? millis(answer.afterMs) : '-',
+    [
+      'FIRST PING',
+      'MISS ON ITS WAY, ANSWERED BY THE AGENT ON',
+      'MISS OF THE REPLY, ANSWERED BY',
+      'THERE AND BACK',
+    ],
+    ...firsts.map(({ from, to, result }) => [
+      `${from.name} to ${to.name}`,
+      miss(from.host, to.container.address),
+      miss(to.host, from.container.address),
+      millis(result.rttsMs[0] ?? NaN),
     ]),
   ])
   say()
-  say('An answer brings the rows for the whole host: its other container was never asked for.')
+  say('An answer brings the rows for a whole host: its other containers are never asked for.')
   say()
-  const between = pairs.filter(({ from, to }) => from.host !== to.host)
-  const firsts = between.filter((pair) => pair.isFirst)
-  const warm = between.flatMap(({ result }) => result.rttsMs.slice(1))
   rttLine(
-    'first packet, with a miss on both hosts',
+    'first packet, with two misses on its way',
     firsts.flatMap(({ result }) => result.rttsMs.slice(0, 1)),
   )
-  rttLine('later packets', warm)
+  rttLine(
+    'later packets',
+    between.flatMap(({ result }) => result.rttsMs.slice(1)),
+  )
   say()
   const statuses = await Promise.all(lab.hosts.map((host) => host.status()))
   const promotions = statuses.reduce((sum, { misses }) => sum + misses.promoted, 0)
   const expected = lab.hosts.length * (lab.hosts.length - 1)
   promised(
-    `${promotions} hosts were promoted: by each host, each of its two peers, once`,
+    `${promotions} answers brought a host: each of the three hosts, its two peers`,
     promotions === expected,
   )
-  promised(
-    `${answered.filter((miss) => miss.answer).length} of ${answered.length} misses answered`,
-    answered.every((miss) => miss.answer),
-  )
+  const withAnswer = answered.filter(({ mac }) => mac !== undefined).length
+  promised(`${withAnswer} of the ${answered.length} misses were answered`, withAnswer === answered.length)
 }
 
 const macsOf = async (hosts: Stage['lab']['hosts']): Promise<ReadonlyMap<string, string>> =>

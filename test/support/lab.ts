@@ -122,6 +122,15 @@ export class Lab {
     return answer.header.revision
   }
 
+  /** Seconds that a lease has left in etcd; `id` is decimal, undefined where etcd doesn't know it. */
+  async leaseSeconds(id: string): Promise<number | undefined> {
+    const hex = BigInt(id).toString(16)
+    const { ttl } = JSON.parse(await this.etcdctl('lease', 'timetolive', hex, '-w', 'json')) as {
+      ttl: number
+    }
+    return ttl < 0 ? undefined : ttl
+  }
+
   /** Keys and values below the prefix, in the order of the keys. */
   async etcdEntries(below = prefix): Promise<readonly EtcdEntry[]> {
     const answer = JSON.parse(await this.etcdctl('get', '-w', 'json', '--prefix', below)) as {
