@@ -37,7 +37,9 @@ export interface AgentState {
     | undefined
   readonly device: { readonly spec: VxlanSpec; readonly link: EnsuredLink } | undefined
   readonly etcd: { readonly connected: boolean; readonly revision: number }
-  /** Everything owed has been written at least once. */
+  /** The kernel's tables have been read since the device came. */
+  readonly dumped: boolean
+  /** And everything that was owed then has been written. */
   readonly settled: boolean
   readonly driftRepairs: number
   /** What is wrong now, by the part that it is wrong with. */
@@ -52,6 +54,7 @@ export const startingAgent: AgentState = {
   lease: undefined,
   device: undefined,
   etcd: { connected: false, revision: 0 },
+  dumped: false,
   settled: false,
   driftRepairs: 0,
   troubles: new Map(),
@@ -98,15 +101,24 @@ function partOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
     case 'lease':
       return leasePart(event.state)
     case 'device':
-      return event.state.kind === 'ready' ? { device: event.state } : { device: undefined }
+      return devicePart(state, event.state)
     case 'etcd':
       return { etcd: { connected: event.connected, revision: Math.max(event.revision, state.etcd.revision) } }
     case 'outcome':
-      if (event.outcome.kind === 'settled') return state.settled ? {} : { settled: true }
+      if (event.outcome.kind === 'dumped') return state.dumped ? {} : { dumped: true }
+      if (event.outcome.kind === 'settled')
+        return state.settled === state.dumped ? {} : { settled: state.dumped }
       return event.outcome.kind === 'drifted' ? { driftRepairs: state.driftRepairs + 1 } : {}
     case 'fault':
       return {}
   }
+}
+
+/** Another device has empty tables until they have been read and written. */
+function devicePart(state: AgentState, device: DeviceState): Partial<AgentState> {
+  if (device.kind === 'failed') return { device: undefined, dumped: false, settled: false }
+  const same = state.device?.link.index === device.link.index
+  return same ? { device } : { device, dumped: false, settled: false }
 }
 
 function leasePart(state: LeaseState): Partial<AgentState> {

@@ -25,7 +25,8 @@ export const describeHealth = (state: AgentState, forwarding: Forwarding): Healt
   if (!state.lease) down.push({ code: 'no-subnet', message: 'no subnet is held yet' })
   else if (!state.device) down.push({ code: 'no-device', message: 'the VXLAN device is not in place' })
   if (!forwarding.mayPrune)
-    degraded.push({
+    // Without etcd the peers of the last run have to do, and do; with it, its word is a moment away.
+    (state.troubles.has('etcd') ? degraded : down).push({
       code: 'no-snapshot',
       message: 'the peers are those of the last run: etcd has not answered yet',
     })
