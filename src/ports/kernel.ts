@@ -14,6 +14,12 @@ export interface Kernel {
   /** Our rows: neighbours and FDB of `link`, routes of our protocol on any device. One emission. */
   dump$(link: number): Observable<Dump>
 
+  /**
+   * How many operations {@link apply$} writes at once, that is before it returns. Hand it no more: what waits in a
+   * queue could undo what a miss writes meanwhile.
+   */
+  readonly room: number
+
   /** Packed, in the given order. Emits once: what was refused; the rest is in the kernel. */
   apply$(ops: readonly Op[]): Observable<readonly Refusal[]>
 

@@ -39,9 +39,6 @@ export interface ReconcileOptions {
   readonly idleCheckMs: number
 }
 
-/** Messages in one datagram: the kernel works through them inside the send, some 5 µs each. */
-const datagramOps = 128
-
 /**
  * Keeps the kernel's tables equal to what {@link Forwarding} wants. Events only wake the loop; what is owed is
  * always asked of the state. A miss is answered at once, between two datagrams if need be.
@@ -73,7 +70,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
 /** Writes what is owed, one datagram after the other, until nothing is. */
 function flush$(kernel: Kernel, forwarding: Forwarding, now: Clock['now']): Observable<Outcome> {
   const datagram$: Observable<Outcome> = defer(() => {
-    const ops = forwarding.take(now(), datagramOps)
+    const ops = forwarding.take(now(), kernel.room)
     if (ops.length === 0) return EMPTY
     return kernel.apply$(ops).pipe(
       map((refusals): Outcome => {

@@ -46,6 +46,9 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
     events$: events.events$,
     ensureLink$: (spec) => once$(`vxlan device ${spec.name}`, () => ensureLink(wire, spec)),
     dump$: (link) => once$('dump of the tables', () => dumpOurs(dumper, link)),
+    get room() {
+      return writer.room
+    },
     apply$: (ops) => once$('write', () => writer.apply(ops)),
     answer: (ops) => writer.answer(ops),
     interfaces$: () => once$('list of the interfaces', () => interfaces(dumper)),

@@ -44,6 +44,7 @@ export class Writer {
   #seq = 1
   #batchSize = BATCH
   #batch: Batch | undefined
+  #callers = 0
   #queue: Promise<unknown> = Promise.resolve()
   /** The last answers by `seq % size`: refusals come within the turn, so old ones need not be kept. */
   readonly #answers: { seq: number; op: Op }[] = []
@@ -65,14 +66,23 @@ export class Writer {
     this.port = socket.address().port
   }
 
+  /** Operations of the next datagram: as many as the kernel has lately worked through in time. */
+  get room(): number {
+    return this.#batchSize
+  }
+
   close(): void {
     this.#socket.close()
   }
 
-  /** In the given order; resolves with what was refused. One batch is under way at a time. */
+  /** In the given order; resolves with what was refused. Up to {@link room} operations are written on the spot. */
   apply(ops: readonly Op[]): Promise<readonly Refusal[]> {
-    const run = this.#queue.then(() => this.#apply(ops))
-    this.#queue = run.catch(() => undefined)
+    const run = this.#callers === 0 ? this.#apply(ops) : this.#queue.then(() => this.#apply(ops))
+    this.#callers++
+    this.#queue = run.then(
+      () => this.#callers--,
+      () => this.#callers--,
+    )
     return run
   }
 
