@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define DATAGRAMS_PER_POLL 512 /* then others get their turn; more than one of our own batches makes */
+#define NANOSECONDS_PER_POLL 4000000 /* then the others get their turn, however much the kernel has to say */
 
 typedef struct {
   napi_env env;
@@ -79,7 +79,7 @@ static void receive(Socket *s) {
   napi_open_handle_scope(s->env, &scope);
   napi_get_reference_value(s->env, s->buffer, &buffer);
   napi_get_buffer_info(s->env, buffer, &bytes, &size);
-  for (int i = 0; i < DATAGRAMS_PER_POLL && s->open; i++) {
+  for (uint64_t end = uv_hrtime() + NANOSECONDS_PER_POLL; s->open && uv_hrtime() < end;) {
     struct sockaddr_nl from = {0};
     socklen_t from_length = sizeof from;
     ssize_t n = recvfrom(s->fd, bytes, size, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &from_length);

@@ -32,6 +32,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
     echoes,
     ourRoutes: () => ourRoutes(dumper),
     onRefused: (refusal) => events.emit({ kind: 'refused', refusal }),
+    onLost: () => events.emit({ kind: 'overrun' }),
   })
   events.ownPort = writer.port
 

@@ -27,6 +27,8 @@ export interface WriterOptions {
   readonly ourRoutes: () => Promise<readonly Route[]>
   /** A row of {@link Writer.answer} was refused. */
   readonly onRefused: (refusal: Refusal) => void
+  /** Refusals of answers may have been lost. */
+  readonly onLost: () => void
 }
 
 interface Batch {
@@ -62,7 +64,10 @@ export class Writer {
         if (type === NLMSG_ERROR) this.#settle(messageSeq(b, start), readComplaint(b, start, end))
       })
     // Which refusals were lost nobody knows, so the whole batch counts as refused; the next dump tells.
-    socket.on('error', ({ errno }) => this.#fail(Math.abs(errno)))
+    socket.on('error', ({ errno }) => {
+      this.#fail(Math.abs(errno))
+      options.onLost()
+    })
     this.port = socket.address().port
   }
 
