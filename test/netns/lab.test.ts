@@ -67,8 +67,8 @@ describe('Lab', () => {
   })
 
   it('keeps what etcd holds over a restart of etcd', async () => {
-    await lab.stopEtcd()
-    await lab.startEtcd()
+    await lab.etcd.kill()
+    await lab.etcd.restart()
     expect((await lab.etcdEntries()).map((entry) => entry.key)).to.deep.equal([`${prefix}/config`])
   })
 

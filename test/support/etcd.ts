@@ -19,6 +19,8 @@ export interface EtcdOptions {
   readonly wrap?: readonly string[]
   /** Address to listen at; loopback by default. */
   readonly listen?: string
+  /** Client port of the first member; a free one by default. */
+  readonly port?: number
   /** Serve clients over TLS. */
   readonly tls?: EtcdTls
   /** Further flags of etcd. */
@@ -46,7 +48,7 @@ export class Etcd {
     const places = Array.from({ length: count }, (_, index) => ({
       name: `m${index}`,
       directory: join(directory, `m${index}`),
-      client: `${options.tls ? 'https' : 'http'}://${host}:${ports[2 * index] ?? 0}`,
+      client: `${options.tls ? 'https' : 'http'}://${host}:${(index === 0 && options.port) || (ports[2 * index] ?? 0)}`,
       peer: `http://${host}:${ports[2 * index + 1] ?? 0}`,
     }))
     const cluster = places.map(({ name, peer }) => `${name}=${peer}`).join(',')

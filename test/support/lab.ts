@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Host } from './host.ts'
 import { Netns, veth } from './netns.ts'
-import { CommandFailed, Daemon, eventually, output } from './process.ts'
+import { CommandFailed, eventually } from './process.ts'
+import { Etcd } from './etcd.ts'
 
 export interface LabOptions {
   /** How many; named h1, h2, … with the underlay addresses 192.0.2.11, 192.0.2.12, … */
@@ -29,24 +30,6 @@ const builtProgram = (): readonly string[] =>
 /** Names of namespaces are unique within the enclosure, so that labs can follow each other closely. */
 let labs = 0
 
-const startEtcd = async (netns: Netns, folder: string): Promise<Daemon> => {
-  const peer = 'http://127.0.0.1:2380'
-  const etcd = netns.start(
-    ...['etcd', '--name', 'lab', '--data-dir', join(folder, 'etcd')],
-    ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
-    ...[
-      '--listen-peer-urls',
-      peer,
-      '--initial-advertise-peer-urls',
-      peer,
-      '--initial-cluster',
-      `lab=${peer}`,
-    ],
-  )
-  await etcd.line(/ready to serve client requests|serving .*client requests/)
-  return etcd
-}
-
 /**
  * An underlay with etcd at 192.0.2.1:2379, and hosts on it. All of it lives in namespaces and goes with
  * {@link destroy}, or with the enclosure around it.
@@ -56,11 +39,11 @@ export class Lab {
   readonly hosts: readonly Host[]
   readonly endpoint = endpoint
   readonly #folder: string
-  #etcd: Daemon
+  readonly etcd: Etcd
 
-  private constructor(underlay: Netns, etcd: Daemon, hosts: readonly Host[], folder: string) {
+  private constructor(underlay: Netns, etcd: Etcd, hosts: readonly Host[], folder: string) {
     this.underlay = underlay
-    this.#etcd = etcd
+    this.etcd = etcd
     this.hosts = hosts
     this.#folder = folder
   }
@@ -75,7 +58,7 @@ export class Lab {
       `addr add ${underlayAddress}/24 dev br0`,
       'link set br0 up',
     ])
-    const etcd = await startEtcd(underlay, folder)
+    const etcd = await Etcd.start({ wrap: underlay.wrap([]), listen: underlayAddress, port: 2379 })
     const hosts: Host[] = []
     for (let i = 1; i <= options.hosts; i++) {
       hosts.push(await addHost(underlay, { options, name: `h${i}`, netns: `${name}h${i}`, index: i, folder }))
@@ -107,7 +90,7 @@ export class Lab {
   }
 
   etcdctl(...args: readonly string[]): Promise<string> {
-    return output(this.underlay.wrap(['env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', endpoint, ...args]))
+    return this.etcd.ctl(...args)
   }
 
   putConfig(config: object): Promise<string> {
@@ -115,11 +98,8 @@ export class Lab {
   }
 
   /** Grows with every write to etcd, by anybody; a keep-alive is none. */
-  async etcdRevision(): Promise<number> {
-    const answer = JSON.parse(await this.etcdctl('get', '-w', 'json', prefix)) as {
-      header: { revision: number }
-    }
-    return answer.header.revision
+  etcdRevision(): Promise<number> {
+    return this.etcd.revision()
   }
 
   /** Seconds that a lease has left in etcd; `id` is decimal, undefined where etcd doesn't know it. */
@@ -145,14 +125,6 @@ export class Lab {
     }))
   }
 
-  stopEtcd(): Promise<unknown> {
-    return this.#etcd.kill()
-  }
-
-  async startEtcd(): Promise<void> {
-    this.#etcd = await startEtcd(this.underlay, this.#folder)
-  }
-
   /** Stops every process and removes every namespace and file; goes on where a part has gone already. */
   async destroy(): Promise<void> {
     const tryTo = (work: Promise<unknown>) =>
@@ -160,7 +132,7 @@ export class Lab {
         if (!(error instanceof CommandFailed)) throw error
       })
     await Promise.all(this.hosts.map((host) => tryTo(host.destroy())))
-    await this.#etcd.kill()
+    await this.etcd.stop()
     await tryTo(this.underlay.remove())
     await rm(this.#folder, { recursive: true, force: true })
   }
