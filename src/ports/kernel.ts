@@ -35,6 +35,8 @@ export interface Kernel {
     destination: Ip,
   ): Observable<{ readonly link: number; readonly source: Ip | undefined } | undefined>
 
+  /** Removes a device that we have outgrown, if it is one of ours. */
+  removeLink$(deviceName: string): Observable<void>
   /** Removes our device (one of ours only) and every route of our protocol. */
   removeAll$(deviceName: string): Observable<void>
 }

@@ -1,8 +1,12 @@
-import { concatMap, defer, forkJoin, map, merge, type Observable, scan, share, switchMap } from 'rxjs'
+import {
+  catchError, concatMap, defer, EMPTY, filter, forkJoin, ignoreElements, map, merge, type Observable, of, scan, share, switchMap, take, throwError,
+} from 'rxjs' // prettier-ignore
+import { Fault } from '../core/fault.ts'
 import { Forwarding } from '../core/forwarding.ts'
+import type { Kernel } from '../ports/kernel.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
-import { device$ } from './device.ts'
+import { device$, type DeviceState } from './device.ts'
 import { shareLatest } from './operators/share-latest.ts'
 import { reconcile$ } from './reconcile.ts'
 import { remember$, rememberPeers$ } from './remember.ts'
@@ -69,7 +73,11 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       idleCheckMs:
         settings.resolve === 'on-miss' && settings.idle > 0 ? Math.max(1000, settings.idle / 4) : 0,
     })
-    const faults$ = merge(remember$(host, standing$), rememberPeers$(host, forwarding, records$))
+    const faults$ = merge(
+      remember$(host, standing$),
+      rememberPeers$(host, forwarding, records$),
+      dropOutgrown$(kernel, lastRun.saved?.device, devices$),
+    )
     return merge(
       outcomes$.pipe(map((outcome): AgentEvent => ({ kind: 'outcome', outcome }))),
       networks$.pipe(map((state): AgentEvent => ({ kind: 'network', state }))),
@@ -91,3 +99,17 @@ const etcdEvent = (event: StoreEvent<RecordEvent>): AgentEvent => ({
   revision: event.kind === 'value' ? event.revision : 0,
   fault: event.kind === 'disconnected' ? event.fault : undefined,
 })
+
+/** A restart into another network has made another device: the one of the last run goes once that is in place. */
+const dropOutgrown$ = (
+  kernel: Kernel,
+  old: string | undefined,
+  devices$: Observable<DeviceState>,
+): Observable<Fault> =>
+  devices$.pipe(
+    filter((state) => state.kind === 'ready'),
+    take(1),
+    concatMap(({ spec }) => (old === undefined || old === spec.name ? EMPTY : kernel.removeLink$(old))),
+    ignoreElements(),
+    catchError((error: unknown) => (Fault.is(error) ? of(error) : throwError(() => error))),
+  )

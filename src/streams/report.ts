@@ -39,6 +39,12 @@ export const describeHealth = (state: AgentState, forwarding: Forwarding): Healt
       code: 'rows-failed',
       message: `${String(failed)} rows were refused by the kernel; see tweed peers`,
     })
+  const mass = [...forwarding.removal.held().values()].filter(({ why }) => why === 'mass').length
+  if (mass > 0)
+    degraded.push({
+      code: 'peers-held',
+      message: `${String(mass)} peers vanished from etcd together; their rows are held, see tweed peers`,
+    })
   for (const fault of state.troubles.values()) degraded.push({ code: fault.code, message: fault.message })
   const reasons = [...down, ...degraded]
   return { state: down.length > 0 ? 'down' : degraded.length > 0 ? 'degraded' : 'ready', reasons }

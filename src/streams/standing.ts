@@ -1,15 +1,6 @@
-import {
-  combineLatest,
-  concat,
-  concatMap,
-  distinctUntilChanged,
-  map,
-  type Observable,
-  of,
-  switchMap,
-  tap,
-} from 'rxjs'
+import { combineLatest, concatMap, distinctUntilChanged, map, type Observable, switchMap, tap } from 'rxjs'
 import type { VxlanSpec } from '../core/kernel/link.ts'
+import { Cidr } from '../core/net/cidr.ts'
 import type { OwnContext, OwnIdentity } from '../core/overlay/own.ts'
 import type { StoredRecord } from '../core/overlay/record.ts'
 import { previousSubnet } from '../core/overlay/subnet-env.ts'
@@ -76,7 +67,9 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     shareLatest(),
   )
   const leases$ = selves$.pipe(
-    switchMap((self) => ownLease$({ ...leaseTerms(options, self), records$, saved: held })),
+    switchMap((self) =>
+      ownLease$({ ...leaseTerms(options, self), records$, saved: fitting(held, self.network) }),
+    ),
     tap((state) => (held = state.kind === 'acquiring' ? held : state.lease)),
     shareLatest(),
   )
@@ -97,8 +90,10 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     distinctUntilChanged((a, b) => sameAs(a, b)),
     shareLatest(),
   )
-  const own$ = combineLatest([selves$, concat(of(undefined), held$)]).pipe(
-    map(([{ network, me }, lease]): OwnContext => ({ config: network.config, identity: me, lease })),
+  const own$ = combineLatest([selves$, held$]).pipe(
+    map(([{ network, me }, { key, subnet, subnet6, leaseId }]): OwnContext => {
+      return { config: network.config, identity: me, lease: { key, subnet, subnet6, leaseId } }
+    }),
     distinctUntilChanged((a, b) => sameAs(a, b)),
   )
   return { networks$, identities$, leases$, own$, standing$, spec$ }
@@ -110,6 +105,13 @@ function leaseTerms({ world, settings, lastRun }: Options, { network, me }: Self
   const subnet = lastRun.subnetEnv === undefined ? undefined : previousSubnet(lastRun.subnetEnv)
   const previous = subnet && printSubnetKey({ subnet, subnet6: undefined })
   return { store, network, me, previous, ttlSeconds: settings.leaseTtlSeconds, random }
+}
+
+/** A restart may meet another network: what was held then is no claim on it. */
+function fitting(held: Held | undefined, { config: { ipv4 } }: Network): Held | undefined {
+  const fits =
+    held && ipv4 && Cidr.containsCidr(ipv4.network, held.subnet) && held.subnet.length === ipv4.subnetLength
+  return fits ? held : undefined
 }
 
 function standing(

@@ -54,6 +54,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
     answer: (ops) => writer.answer(ops),
     interfaces$: () => once$('list of the interfaces', () => interfaces(dumper)),
     routeTo$: (destination) => once$('route look-up', () => routeTo(requests, destination)),
+    removeLink$: (name) => once$(`removal of ${name}`, () => removeLink(wire, name)),
     removeAll$: (deviceName) => once$('cleanup', () => removeAll(deviceName)),
     close: () => {
       events.close()
