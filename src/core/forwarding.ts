@@ -136,7 +136,7 @@ export class Forwarding {
 
   /** Lets time pass: held peers expire, answered containers hand over to their host's route. */
   tick(now: Millis): void {
-    this.#applyPeers(this.removal.expire(now), now)
+    this.#takeEffect(this.removal.expire(now), now) // not doubted a second time
     for (const [ip, { row, at }] of this.#answered) {
       if (at + containerRowLife > now) break // in order of answering
       const peer = this.#index.find(ip)
@@ -205,9 +205,12 @@ export class Forwarding {
   }
 
   #applyPeers(changes: readonly PeerChange[], now: Millis): void {
-    const admitted = this.removal.admit(changes, now)
-    for (const { before } of admitted) if (before) this.#remove(before)
-    for (const { after } of admitted) if (after) this.#add(after, now)
+    this.#takeEffect(this.removal.admit(changes, now), now)
+  }
+
+  #takeEffect(changes: readonly PeerChange[], now: Millis): void {
+    for (const { before } of changes) if (before) this.#remove(before)
+    for (const { after } of changes) if (after) this.#add(after, now)
   }
 
   #remove(peer: Peer): void {
