@@ -2,7 +2,6 @@
 export interface EndpointAddress {
   /** `host:port`, which is also its name in messages. */
   readonly host: string
-  readonly port: number
   readonly scheme: 'http' | 'https' | undefined
 }
 
@@ -36,7 +35,6 @@ const parseEndpoint = (entry: string): EndpointAddress | undefined => {
   if (host === undefined || Number(port) === 0 || Number(port) > 0xffff) return undefined
   return {
     host: `${host}:${port}`,
-    port: Number(port),
     scheme: scheme === 'http' || scheme === 'https' ? scheme : undefined,
   }
 }

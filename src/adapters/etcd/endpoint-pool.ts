@@ -1,8 +1,7 @@
 import type { Fault } from '../../core/fault.ts'
-import { limitConnects } from './connect-limit.ts'
 import type { EndpointAddress } from './endpoint-address.ts'
 import { openEndpoint, type Endpoint, type EndpointOptions } from './endpoint.ts'
-import { isHang, isWorthRetrying, toFault } from './faults.ts'
+import { isWorthRetrying, toFault } from './faults.ts'
 
 /**
  * All members, of which one is in use. etcd3 would pick one at random for every attempt, the dead one as well
@@ -16,17 +15,11 @@ export interface EndpointPool {
   readonly close: () => void
 }
 
-/** Time for answers that are still on their way over a connection that was given up. */
-const lingerMs = 1000
-
 export const openPool = (addresses: readonly EndpointAddress[], options: EndpointOptions): EndpointPool => {
   const slots = addresses.map((address) => ({
     address,
-    generation: 0,
-    endpoint: openEndpoint(address, options, 0),
+    endpoint: openEndpoint(address, options),
   }))
-  const stopLimiting = limitConnects(new Set(addresses.map(({ port }) => port)))
-  const lingering = new Map<NodeJS.Timeout, Endpoint>()
   let index = Math.floor(Math.random() * slots.length) // agents spread over the members
 
   const slot = () => {
@@ -34,15 +27,11 @@ export const openPool = (addresses: readonly EndpointAddress[], options: Endpoin
     if (!chosen) throw new RangeError('an endpoint pool needs an address')
     return chosen
   }
-  const rebuild = (stuck: (typeof slots)[number]) => {
-    const old = stuck.endpoint
-    const timer = setTimeout(() => {
-      lingering.delete(timer)
-      old.close()
-    }, lingerMs).unref()
-    lingering.set(timer, old)
-    stuck.generation += 1
-    stuck.endpoint = openEndpoint(stuck.address, options, stuck.generation)
+  // A channel of grpc-js connects again and again by itself, and never leaves a connection that hangs; a new one
+  // for each failure makes every connect an attempt of ours, at the pace of our backoff.
+  const rebuild = (broken: (typeof slots)[number]) => {
+    broken.endpoint.close()
+    broken.endpoint = openEndpoint(broken.address, options)
   }
   return {
     size: slots.length,
@@ -53,17 +42,11 @@ export const openPool = (addresses: readonly EndpointAddress[], options: Endpoin
       const failed = slots.find((each) => each.endpoint === endpoint)
       if (!failed) return fault // reported before, by another call: rotate once for each failure of a member
       if (isWorthRetrying(fault) && failed === slot()) index += 1
-      if (isHang(error)) rebuild(failed)
+      if (fault.code === 'etcd-unreachable') rebuild(failed)
       return fault
     },
     close: () => {
-      for (const [timer, endpoint] of lingering) {
-        clearTimeout(timer)
-        endpoint.close()
-      }
-      lingering.clear()
       for (const { endpoint } of slots) endpoint.close()
-      stopLimiting()
     },
   }
 }

@@ -3,6 +3,7 @@ import { InterceptingCall, type Interceptor, type StatusObject } from '@grpc/grp
 import { noop } from 'cockatiel'
 import { Etcd3, type IOptions } from 'etcd3'
 import type { EndpointAddress } from './endpoint-address.ts'
+import { ownConnections } from './connections.ts'
 import { isAuthDisabled } from './faults.ts'
 
 /** PEM texts. A CA alone is enough; certificate and key come together. */
@@ -35,15 +36,17 @@ export interface Endpoint {
   /** Fetches the token, where there is a login; before every call. */
   readonly ready: () => Promise<void>
   readonly forgetToken: () => void
+  /** Every call is made in here, so that its connection goes when the endpoint is closed. */
+  readonly run: <T>(call: () => T) => T
   readonly close: () => void
 }
 
-/** A higher `generation` gets connections that share nothing with those of an earlier one. */
-export const openEndpoint = (
-  address: EndpointAddress,
-  options: EndpointOptions,
-  generation: number,
-): Endpoint => {
+let generations = 0
+
+/** Its connections are its own: it shares none, and so no stuck one, with an endpoint opened before. */
+export const openEndpoint = (address: EndpointAddress, options: EndpointOptions): Endpoint => {
+  const connections = ownConnections()
+  const generation = generations++
   let token: string | undefined
   let login: Promise<void> | undefined
   const client = () => new Etcd3(clientOptions(address, options, { generation, token: () => token }))
@@ -63,18 +66,22 @@ export const openEndpoint = (
     login = undefined
   }
   const ready = () => {
-    if (!options.login) return Promise.resolve()
-    login ??= fetchToken(options.login).catch((error: unknown) => {
-      forgetToken()
-      throw error
-    })
+    const given = options.login
+    if (!given) return Promise.resolve()
+    login ??= connections
+      .run(() => fetchToken(given))
+      .catch((error: unknown) => {
+        forgetToken()
+        throw error
+      })
     return login
   }
   const close = () => {
     requests.close()
     watches.close()
+    connections.close()
   }
-  return { name: address.host, requests, watches, ready, forgetToken, close }
+  return { name: address.host, requests, watches, ready, forgetToken, run: connections.run, close }
 }
 
 interface Session {
@@ -92,7 +99,6 @@ const clientOptions = (address: EndpointAddress, options: EndpointOptions, sessi
       'grpc.keepalive_time_ms': 7000, // etcd cuts those who ping more often than every 5 s (--grpc-keepalive-min-time)
       'grpc.keepalive_timeout_ms': 3000,
       'grpc.max_receive_message_length': 64 << 20, // grpc-js stops at 4 MiB, about 20,000 records
-      'grpc.initial_reconnect_backoff_ms': 500,
       'grpc.max_reconnect_backoff_ms': 3000, // the default, 2 minutes, would outlive our own
       'grpc.enable_http_proxy': 0,
       // grpc-js shares connections between clients of equal options, stuck ones too: this makes them differ.

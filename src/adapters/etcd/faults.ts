@@ -63,12 +63,6 @@ export const cancelledFault = (reason: string, endpoint: string): Fault => {
   )
 }
 
-/**
- * Nobody answered, not even with a refusal: the connection may be stuck in a state that grpc-js never leaves
- * (grpc-node #2785: there is no limit on connecting), so that the endpoint needs a new one.
- */
-export const isHang = (error: unknown): boolean => read(error).code === status.deadlineExceeded
-
 /** A later attempt, perhaps at another endpoint, can end differently. */
 export const isWorthRetrying = (fault: Fault): boolean =>
   fault.transient && fault.code !== 'lease-lost' && fault.code !== 'etcd-compacted'

@@ -22,7 +22,7 @@ export const request$ = <T>(
     return defer(() => {
       const endpoint = pool.current()
       return from(endpoint.ready()).pipe(
-        switchMap(() => request(endpoint, attempt++)),
+        switchMap(() => endpoint.run(() => request(endpoint, attempt++))),
         catchError((error: unknown) => throwError(() => pool.fail(endpoint, error))),
       )
     }).pipe(

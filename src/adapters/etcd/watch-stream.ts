@@ -23,26 +23,28 @@ export const watchStream$ = (
 
 const rawWatch$ = (endpoint: Endpoint, range: KeyRange, startRevision: number) =>
   new Observable<IWatchResponse>((subscriber) => {
-    endpoint.watches.watchClient.watch().then(
-      (stream) => {
-        stream.on('data', (response) => subscriber.next(response))
-        stream.on('error', (error) => subscriber.error(error))
-        stream.on('end', () => subscriber.error(new Error('14 UNAVAILABLE: the watch stream ended')))
-        subscriber.add(() => {
-          stream.end() // first, or etcd3 takes our own cancellation for a fault and closes the client's channels
-          stream.cancel()
-        })
-        if (subscriber.closed) return
-        stream.write({
-          create_request: {
-            key: range.start,
-            ...(range.end && { range_end: range.end }),
-            start_revision: startRevision,
-            progress_notify: true,
-            fragment: true, // or one response of many large values is never received, and asked for again for ever
-          },
-        })
-      },
-      (error: unknown) => subscriber.error(error),
-    )
+    endpoint
+      .run(() => endpoint.watches.watchClient.watch())
+      .then(
+        (stream) => {
+          stream.on('data', (response) => subscriber.next(response))
+          stream.on('error', (error) => subscriber.error(error))
+          stream.on('end', () => subscriber.error(new Error('14 UNAVAILABLE: the watch stream ended')))
+          subscriber.add(() => {
+            stream.end() // first, or etcd3 takes our own cancellation for a fault and closes the client's channels
+            stream.cancel()
+          })
+          if (subscriber.closed) return
+          stream.write({
+            create_request: {
+              key: range.start,
+              ...(range.end && { range_end: range.end }),
+              start_revision: startRevision,
+              progress_notify: true,
+              fragment: true, // or one response of many large values is never received, and asked for again for ever
+            },
+          })
+        },
+        (error: unknown) => subscriber.error(error),
+      )
   })
