@@ -20,6 +20,7 @@ export const agentSettings = (s: Settings): AgentSettings => ({
   ifaceCanReach: s['iface-can-reach'],
   publicIp: s['public-ip'],
   device: s.device,
+  onConflict: s['on-conflict'],
   leaseTtlSeconds: Math.floor(s['lease-ttl'] / 1000),
   resyncMs: s.resync,
 })

@@ -165,6 +165,15 @@ export const settings = {
     agentOnly,
   ),
   hold: duration(['<duration>', 'a peer whose record vanishes keeps its rows for so long', '60s'], agentOnly),
+  'on-conflict': oneOf(
+    ['renumber', 'hold', 'exit'],
+    [
+      '<renumber|hold|exit>',
+      'when etcd gives our subnet to another host: take another, keep forwarding and claiming, or end',
+      'renumber',
+    ],
+    agentOnly,
+  ),
   'lease-ttl': make(
     ['<duration>', 'life of the etcd lease that the subnet hangs on; kept alive hourly', '24h'],
     'must be a duration of at least 60s',

@@ -23,7 +23,7 @@ export interface AgentStatus {
     readonly port: number
   } | null
   readonly lease: {
-    readonly state: 'owned' | 'unsure' | 'lost'
+    readonly state: 'owned' | 'unsure' | 'lost' | 'conflict'
     readonly subnet: string
     readonly key: string
     readonly leaseId: string

@@ -33,6 +33,8 @@ export interface AcquireOptions {
   readonly me: OwnIdentity
   /** Key that this host held last. */
   readonly previous: string | undefined
+  /** The only key that will do: without it the attempt fails with `lease-conflict`. */
+  readonly insist: string | undefined
   readonly ttlSeconds: number
   readonly random: () => number
 }
@@ -88,8 +90,18 @@ class Attempt {
 
   #next$(): Observable<Acquired> {
     const { value: candidate } = this.#candidates.next()
+    const { insist } = this.#options
+    if (insist !== undefined && candidate?.keyText !== insist) return throwError(() => this.#conflict(insist))
     if (!candidate) return throwError(() => Fault.of('subnets-exhausted'))
     return this.#leaseFor$(candidate).pipe(concatMap((leaseId) => this.#take$(candidate, leaseId)))
+  }
+
+  #conflict(key: string): Fault {
+    const owner = nodeOf(this.#byKey.get(key)?.value ?? '') ?? 'another host'
+    return Fault.of(
+      'lease-conflict',
+      `subnet ${key} is held by ${owner}: delete its record, or choose --on-conflict renumber`,
+    )
   }
 
   /** A reservation has none and stays so; an own record keeps the one that it hangs on, while etcd knows it. */

@@ -30,7 +30,7 @@ export interface AgentState {
   readonly network: Network | undefined
   readonly lease:
     | {
-        readonly state: 'owned' | 'unsure' | 'lost'
+        readonly state: 'owned' | 'unsure' | 'lost' | 'conflict'
         readonly lease: OwnLease
         readonly remainingSeconds: number | undefined
       }
@@ -129,6 +129,7 @@ function leasePart(state: LeaseState): Partial<AgentState> {
       return { lease: { state: 'owned', lease: state.lease, remainingSeconds: state.remainingSeconds } }
     case 'unsure':
     case 'lost':
+    case 'conflict':
       return { lease: { state: state.kind, lease: state.lease, remainingSeconds: undefined } }
   }
 }

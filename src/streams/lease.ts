@@ -1,4 +1,5 @@
 import {
+  catchError,
   concat,
   concatMap,
   defer,
@@ -12,10 +13,10 @@ import {
   switchMap,
   take,
   takeWhile,
-  tap,
+  throwError,
   timer,
 } from 'rxjs'
-import type { Fault } from '../core/fault.ts'
+import { Fault } from '../core/fault.ts'
 import { nodeOf } from '../core/overlay/record.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type Acquired, acquire$, type AcquireOptions } from './acquire.ts'
@@ -28,11 +29,17 @@ export type LeaseState =
   /** etcd doesn't answer, or hasn't been asked yet since the restart: the data plane goes on. */
   | { readonly kind: 'unsure'; readonly lease: Held; readonly fault: Fault | undefined }
   | { readonly kind: 'lost'; readonly lease: Held }
+  /** etcd gives what we held to another host; what follows is the user's choice. */
+  | { readonly kind: 'conflict'; readonly lease: Held; readonly fault: Fault }
+
+/** `renumber`: take another subnet. `hold`: keep forwarding, claim again and again. `exit`: end the agent. */
+export type OnConflict = 'renumber' | 'hold' | 'exit'
 
 /** A subnet held, with the revision of its record. */
 export type Held = Omit<Acquired, 'did'>
 
-export interface LeaseOptions extends AcquireOptions {
+export interface LeaseOptions extends Omit<AcquireOptions, 'insist'> {
+  readonly onConflict: OnConflict
   /** What the last run held; in force until etcd says otherwise. */
   readonly saved: Held | undefined
   readonly records$: Observable<StoreEvent<RecordEvent>>
@@ -44,18 +51,34 @@ export interface LeaseOptions extends AcquireOptions {
  * an event for anybody.
  */
 export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
-  let previous = options.saved?.key ?? options.previous
-  const attempt$ = defer(() => acquire$({ ...options, previous })).pipe(
-    tap((lease) => (previous = lease.key)),
-    map((lease): LeaseState => ({ kind: 'owned', lease, remainingSeconds: undefined })),
+  const { random, onConflict } = options
+  let held: Held | undefined = options.saved
+  const attempt$ = defer(() =>
+    acquire$({
+      ...options,
+      previous: held?.key ?? options.previous,
+      insist: onConflict === 'renumber' ? undefined : held?.key,
+    }),
+  ).pipe(
+    concatMap((lease): readonly LeaseState[] => {
+      const before = held
+      held = lease
+      const owned: LeaseState = { kind: 'owned', lease, remainingSeconds: undefined }
+      return before && before.key !== lease.key ? [renumbered(before, lease), owned] : [owned]
+    }),
+    catchError((error: unknown) =>
+      throwError(() =>
+        onConflict === 'exit' && held && isConflict(error) ? new Error(error.message) : error,
+      ),
+    ),
   )
-  const { random } = options
   const held$ = attempt$.pipe(
     retryTold({
       baseMs: 200,
       capMs: 30_000,
       random,
-      tell: (fault): LeaseState => ({ kind: 'acquiring', fault }),
+      tell: (fault): LeaseState =>
+        held && isConflict(fault) ? { kind: 'conflict', lease: held, fault } : { kind: 'acquiring', fault },
     }),
     switchMap((state) =>
       state.kind === 'owned' ? concat(of(state), hold$(state.lease, options)) : of(state),
@@ -66,6 +89,17 @@ export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
   const { saved } = options
   return saved ? concat(of<LeaseState>({ kind: 'unsure', lease: saved, fault: undefined }), again$) : again$
 }
+
+const isConflict = (error: unknown): error is Fault => Fault.is(error) && error.code === 'lease-conflict'
+
+const renumbered = (before: Held, lease: Held): LeaseState => ({
+  kind: 'conflict',
+  lease: before,
+  fault: Fault.of(
+    'lease-conflict',
+    `subnet ${before.key} went to another host; this one is ${lease.key} now`,
+  ),
+})
 
 function hold$(lease: Acquired, options: LeaseOptions): Observable<LeaseState> {
   const lost: LeaseState = { kind: 'lost', lease }

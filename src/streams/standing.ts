@@ -104,7 +104,8 @@ function leaseTerms({ world, settings, lastRun }: Options, { network, me }: Self
   const random = (): number => clock.random()
   const subnet = lastRun.subnetEnv === undefined ? undefined : previousSubnet(lastRun.subnetEnv)
   const previous = subnet && printSubnetKey({ subnet, subnet6: undefined })
-  return { store, network, me, previous, ttlSeconds: settings.leaseTtlSeconds, random }
+  const { onConflict, leaseTtlSeconds: ttlSeconds } = settings
+  return { store, network, me, previous, onConflict, ttlSeconds, random }
 }
 
 /** A restart may meet another network: what was held then is no claim on it. */

@@ -5,6 +5,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Host } from '../ports/host.ts'
 import type { Kernel } from '../ports/kernel.ts'
 import type { LeaseStore } from '../ports/lease-store.ts'
+import type { OnConflict } from './lease.ts'
 
 /** Everything outside the process. */
 export interface World {
@@ -21,6 +22,7 @@ export interface AgentSettings extends ForwardingOptions {
   readonly ifaceCanReach: Ip | undefined
   readonly publicIp: Ipv4 | undefined
   readonly device: string | undefined
+  readonly onConflict: OnConflict
   readonly leaseTtlSeconds: number
   /** How often the tables are compared with the kernel although nothing happened. */
   readonly resyncMs: number
