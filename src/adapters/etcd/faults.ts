@@ -89,6 +89,6 @@ interface Reading {
 const read = (error: unknown): Reading => {
   const text = error instanceof Error ? error.message : String(error)
   const [, code, words] = /^(?:Lease )?(\d+) [A-Z_]+: (.*?)(?: is expired or revoked)?$/s.exec(text) ?? []
-  const cause = /Last error: (.*?)\.?( Resolution note:.*)?$/s.exec(words ?? text)?.[1]
+  const cause = /Last error: (?:Error: )?(.*?)\.?( Resolution note:.*)?$/s.exec(words ?? text)?.[1]
   return { code: code === undefined ? undefined : Number(code), words: (cause ?? words ?? text).trim() }
 }

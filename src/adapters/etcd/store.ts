@@ -25,7 +25,7 @@ const deadlineMs = 4000
 
 /**
  * etcd as a {@link LeaseStore}. Connects when something is subscribed; errors of requests are Faults. Throws a
- * Fault when an endpoint cannot be read. After `close()` every stream is complete and nothing keeps the process.
+ * RangeError that names an endpoint which cannot be read. After `close()` every stream is complete and nothing keeps the process.
  */
 export const openLeaseStore = (options: LeaseStoreOptions): LeaseStore & { close(): void } => {
   const addresses = parseEndpoints(options.endpoints)
