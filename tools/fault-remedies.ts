@@ -1,0 +1,48 @@
+import type { FaultCode } from '../src/core/fault.ts'
+
+/** What an operator does about each fault; docs/errors.md prints it beside the meaning. */
+export const faultRemedies: Readonly<Record<FaultCode, string>> = {
+  'etcd-unreachable':
+    'Check `--etcd-endpoints`, the network and etcd itself. Forwarding goes on with the peers known last; the agent tries the other endpoints by itself.',
+  'etcd-no-leader':
+    'Bring the etcd cluster back to quorum (`etcdctl endpoint status --cluster`). The agent moves to a member that has a leader.',
+  'etcd-denied':
+    'Check user, password and certificates, and that the role may read the prefix and write below `<prefix>/subnets/`. With TLS the message quotes the reason.',
+  'etcd-compacted': 'Nothing: the agent reads a snapshot and goes on.',
+  'etcd-refused':
+    "Read the message, which is etcd's own. Typical: the database is full (`etcdctl alarm list`), or a request is larger than the limit.",
+  'config-missing': 'Write one with `tweed network set`. The agent waits for it.',
+  'config-invalid':
+    'The message names field, value and rule. Write a corrected configuration with `tweed network set`; the running agent keeps the last good one.',
+  'config-refused':
+    'The message names the fields. Either write the old value back, or restart the agents to adopt the new network ([operations](operations.md#changing-the-network)).',
+  'subnets-exhausted':
+    'Widen `Network`, `SubnetMin` or `SubnetMax`, or delete records of hosts that are gone for good. The agent tries again by itself.',
+  'lease-lost':
+    'Nothing, if it happens once: the subnet is claimed again. Often: somebody deletes keys or revokes leases.',
+  'lease-conflict':
+    'Two hosts have one public address, or one subnet. Give one of them another address with `--public-ip`; if the other host is gone, delete its record.',
+  'record-rejected':
+    'Not raised as a fault in this version: `tweed peers` lists the record as `rejected` with the rule, and the log says `record.rejected`.',
+  'peers-held':
+    'Find out who emptied etcd. The rows of the vanished peers stay for ten minutes; peers that come back are taken back without interruption.',
+  'link-conflict':
+    'Remove or rename the device that the message names, or choose another name with `--device`, or another VNI.',
+  'route-conflict':
+    'Remove the route that the message names, or choose an overlay network that does not overlap it. The agent never replaces a route of somebody else.',
+  'kernel-refused':
+    "Read the message, which quotes the row in `ip`/`bridge` syntax and the kernel's own words. Tried again every minute.",
+  'kernel-busy':
+    'Nothing, if it passes. Often: raise `net.ipv4.neigh.default.gc_thresh3`, or give the machine memory.',
+  'kernel-denied':
+    'Give the process CAP_NET_ADMIN in its network namespace ([operations](operations.md#systemd)).',
+  'netlink-overrun':
+    'Not raised as a fault in this version: lost notifications lead to a dump of the tables by themselves.',
+  'netlink-timeout': 'Nothing, if it passes. Often: the machine is overloaded.',
+  'forwarding-off':
+    'Set `net.ipv4.ip_forward=1`. The agent could not write it: `/proc/sys` is read-only, as in many containers.',
+  'underlay-missing':
+    'The message lists the interfaces that there are. Name one with `--iface`. The agent keeps looking.',
+  'state-unwritable':
+    "Make `--state-dir` and the directory of `--subnet-file` writable for the agent's user. Forwarding works without; a restart then knows less.",
+}
