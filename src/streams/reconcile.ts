@@ -10,6 +10,7 @@ import type { Ip } from '../core/net/ip.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Kernel, KernelEvent, Refusal } from '../ports/kernel.ts'
 import type { StoreEvent } from '../ports/lease-store.ts'
+import { afterEach } from './operators/after-each.ts'
 import { retryTold } from './operators/retry-told.ts'
 import { runLatest } from './operators/run-latest.ts'
 
@@ -59,7 +60,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
     const inputs$ = merge(owned$, records$).pipe(tap(wake), ignoreElements())
     const outcomes$ = merge(
       kernelEvents$(options, wake),
-      dumps$(options).pipe(tap(wake)),
+      dumps$(options).pipe(afterEach(wake)),
       wake$.pipe(runLatest(() => flush$(kernel, forwarding, now))),
       wake$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake), ignoreElements()))),
     )
