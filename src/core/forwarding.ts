@@ -218,12 +218,7 @@ export class Forwarding {
     this.#since.delete(peer.key)
     this.#index.delete(peer)
     if (this.#link === undefined) return
-    for (const row of rowsInAddOrder(hostRows(peer, this.#link))) this.#tables.unwant(row)
-    for (const [ip, { row }] of this.#answered)
-      if (Cidr.contains(peer.subnet, ip)) {
-        this.#answered.delete(ip)
-        this.#tables.unwant(row)
-      }
+    this.#unwantRows(peer, this.#link)
   }
 
   #add(peer: Peer, now: Millis): void {
@@ -266,8 +261,17 @@ export class Forwarding {
 
   #unwantHost(key: string): void {
     const peer = this.#peers.get(key)
-    if (!peer || this.#link === undefined) return
-    for (const row of rowsInAddOrder(hostRows(peer, this.#link))) this.#tables.unwant(row)
+    if (peer && this.#link !== undefined) this.#unwantRows(peer, this.#link)
+  }
+
+  /** With the answered containers of the host: without its FDB entry their rows would swallow what they get. */
+  #unwantRows(peer: Peer, link: number): void {
+    for (const row of rowsInAddOrder(hostRows(peer, link))) this.#tables.unwant(row)
+    for (const [ip, { row }] of this.#answered)
+      if (Cidr.contains(peer.subnet, ip)) {
+        this.#answered.delete(ip)
+        this.#tables.unwant(row)
+      }
   }
 
   #wantOverlayRoute(): void {
