@@ -1,0 +1,68 @@
+import { defer, type Observable, of } from 'rxjs'
+import { Mac } from '../../core/net/mac.ts'
+import type { StoredRecord } from '../../core/overlay/record.ts'
+import type { Host, SavedState } from '../../ports/host.ts'
+
+/** Files and services of a host, in fields. Survives the restarts of an agent, as a disk does. */
+export class MemoryHost implements Host {
+  saved: SavedState | undefined
+  peers: readonly StoredRecord[] = []
+  subnetEnv: string | undefined
+  /** What `/proc/sys/net/ipv4/ip_forward` will say. */
+  forwards = true
+  /** What the service manager has been told. */
+  readonly told: string[] = []
+  readonly #node: string
+  readonly #vtepMac: Mac
+
+  constructor(node: string, vtepMac: Mac) {
+    this.#node = node
+    this.#vtepMac = vtepMac
+  }
+
+  load$(): Observable<SavedState | undefined> {
+    return defer(() => of(this.saved))
+  }
+  save$(state: SavedState): Observable<void> {
+    return this.#write$(() => (this.saved = state))
+  }
+  loadPeers$(): Observable<readonly StoredRecord[]> {
+    return defer(() => of(this.peers))
+  }
+  savePeers$(records: readonly StoredRecord[]): Observable<void> {
+    return this.#write$(() => (this.peers = records))
+  }
+  forget$(): Observable<void> {
+    return this.#write$(() => {
+      this.saved = undefined
+      this.peers = []
+      this.subnetEnv = undefined
+    })
+  }
+  readSubnetEnv$(): Observable<string | undefined> {
+    return defer(() => of(this.subnetEnv))
+  }
+  writeSubnetEnv$(text: string): Observable<void> {
+    return this.#write$(() => (this.subnetEnv = text))
+  }
+
+  nodeId(): string {
+    return this.#node
+  }
+  vtepMac(): Mac {
+    return this.#vtepMac
+  }
+  forwardIpv4$(): Observable<boolean> {
+    return defer(() => of(this.forwards))
+  }
+  notify(state: string): void {
+    this.told.push(state)
+  }
+
+  #write$(write: () => unknown): Observable<void> {
+    return defer(() => {
+      write()
+      return of(undefined)
+    })
+  }
+}

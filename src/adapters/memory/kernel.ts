@@ -1,0 +1,295 @@
+import { concatMap, defer, type Observable, of, Subject, throwError, timer } from 'rxjs'
+import { Fault } from '../../core/fault.ts'
+import type { EnsuredLink, InterfaceAddress, LinkFacts, VxlanSpec } from '../../core/kernel/link.ts'
+import { printOp, routeProtocol } from '../../core/kernel/notation.ts'
+import type { Dump, Op, Route, Row } from '../../core/kernel/rows.ts'
+import { Cidr } from '../../core/net/cidr.ts'
+import type { Ip } from '../../core/net/ip.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { Interfaces, Kernel, KernelEvent, Refusal } from '../../ports/kernel.ts'
+import { Namespace, type NeighbourEntry, type RowError, type Way } from './namespace.ts'
+
+export interface MemoryKernelOptions {
+  readonly clock: Pick<Clock, 'now'>
+  /** How long the kernel takes to answer; what is written stands at once. 0 answers within the call. */
+  readonly latencyMs?: number
+  /** Most operations of one datagram. */
+  readonly room?: number
+}
+
+interface Obstinacy {
+  /** Beginning of what is refused, as `ip` and `bridge` say it: `ip neigh replace 10.5.2.0`. */
+  readonly command: string
+  readonly fault: Fault
+  readonly once: boolean
+}
+
+/** Port id of everybody else. */
+const somebody = 4711
+/** Protocol number of routes that an administrator types (rtnetlink(7): RTPROT_BOOT). */
+const byHandProtocol = 3
+
+/**
+ * The kernel of one network namespace, in maps: what an agent may rely on from Linux, and the same by other hands.
+ * The scenarios run against both, so it can't drift from the truth.
+ */
+export class MemoryKernel implements Kernel {
+  readonly room: number
+  readonly namespace = new Namespace()
+  readonly #clock: Pick<Clock, 'now'>
+  readonly #latencyMs: number
+  readonly #events$ = new Subject<KernelEvent>()
+  readonly events$: Observable<KernelEvent> = this.#events$.asObservable()
+  readonly #unsaid: KernelEvent[] = []
+  #saying = false
+  #deaf = false
+  #obstinacies: readonly Obstinacy[] = []
+
+  constructor({ clock, latencyMs = 0, room = 128 }: MemoryKernelOptions) {
+    this.#clock = clock
+    this.#latencyMs = latencyMs
+    this.room = room
+  }
+
+  ensureLink$(spec: VxlanSpec): Observable<EnsuredLink> {
+    return this.#request$(() => {
+      const refused = this.#refusalOf(`ip link add ${spec.name}`)
+      if (refused) return refused
+      const link = this.namespace.linkNamed(spec.name)
+      if (!link) return this.#create(spec, 'created')
+      if (link.kind !== 'vxlan') return Fault.of('link-conflict', `${spec.name} exists and is not ours`)
+      const { vxlan } = link
+      if (vxlan?.vni === spec.vni && vxlan.port === spec.port && vxlan.gbp === spec.gbp)
+        return this.#adjust(link, spec)
+      this.deleteLink(spec.name)
+      return this.#create(spec, 'recreated')
+    })
+  }
+
+  dump$(link: number): Observable<Dump> {
+    return this.#request$(() => {
+      const refused = this.#refusalOf('dump')
+      if (refused) return refused
+      if (!this.namespace.links.has(link)) return Fault.of('kernel-refused', 'dump of the tables: ENODEV')
+      const idleMsByMac = this.namespace.idleMsByMac(link, this.#clock.now())
+      return { rows: this.namespace.ours(link), strays: [], idleMsByMac }
+    })
+  }
+
+  apply$(ops: readonly Op[]): Observable<readonly Refusal[]> {
+    return this.#request$(() => this.#write(ops))
+  }
+
+  answer(ops: readonly Op[]): void {
+    for (const refusal of this.#write(ops)) this.#say({ kind: 'refused', refusal })
+  }
+
+  interfaces$(): Observable<Interfaces> {
+    return this.#request$(() => {
+      const links = [...this.namespace.links.values()]
+      const defaultLink = links.find((link) => !link.loopback && !link.vxlan)?.index
+      return { links, addresses: [...this.namespace.addresses], defaultLink }
+    })
+  }
+
+  routeTo$(
+    destination: Ip,
+  ): Observable<{ readonly link: number; readonly source: Ip | undefined } | undefined> {
+    return this.#request$(() => {
+      const route = this.namespace.lookUp(destination)
+      const source = this.namespace.addresses.find((a) => a.link === route?.link)?.address.address
+      return route && { link: route.link, source }
+    })
+  }
+
+  removeLink$(deviceName: string): Observable<void> {
+    return this.#request$(() => {
+      if (this.namespace.linkNamed(deviceName)?.kind === 'vxlan') this.deleteLink(deviceName)
+    })
+  }
+
+  removeAll$(deviceName: string): Observable<void> {
+    return this.#request$(() => {
+      for (const row of this.namespace.ourRoutes()) this.namespace.remove(row, routeProtocol)
+      if (this.namespace.linkNamed(deviceName)?.kind === 'vxlan') this.deleteLink(deviceName)
+    })
+  }
+
+  // The world that happens to a kernel.
+
+  /** A device with an address, as the underlay is one. */
+  addDevice(name: string, address: Cidr, mtuBytes = 1500): LinkFacts {
+    const link = this.namespace.addLink({
+      ...{
+        name,
+        kind: 'dummy',
+        mac: undefined,
+        mtuBytes,
+        up: true,
+        running: true,
+        loopback: false,
+        alias: '',
+      },
+      vxlan: undefined,
+    })
+    this.namespace.addresses.push({ link: link.index, address, scope: 0, secondary: false })
+    return link
+  }
+
+  /** A packet to `ip`. If its next hop is unresolved the kernel asks, and sends it should an answer have come meanwhile. */
+  send(ip: Ip): Way {
+    const way = this.namespace.wayTo(ip, this.#clock.now())
+    if (way.kind !== 'unresolved') return way
+    this.#say({ kind: 'miss', link: way.link, ip: way.ip, probe: false })
+    return this.namespace.wayTo(ip, this.#clock.now())
+  }
+
+  /** Somebody adds or replaces a row; a route is not ours then, and stays out where one stands unless it `replace`s. */
+  put(
+    row: Row | NeighbourEntry,
+    route: { readonly protocol?: number; readonly replace?: boolean } = {},
+  ): void {
+    const { protocol = byHandProtocol, replace = true } = route
+    if (this.namespace.put(row, this.#clock.now(), { protocol, replace }) !== undefined) return
+    const isRow = 'kind' in row
+    // What takes the place of ours without being like ours is told as the end of ours.
+    const standing = isRow && (row.kind !== 'route' || protocol === routeProtocol)
+    const told: Row = isRow ? row : { ...row, kind: 'neighbour', state: 'permanent' }
+    this.#say({ kind: 'row', verb: standing ? 'add' : 'remove', row: told, by: somebody })
+  }
+
+  /** Somebody deletes a row; a route of whatever protocol. */
+  take(row: Row): void {
+    const protocol = row.kind === 'route' ? (this.namespace.route(row.dst)?.protocol ?? 0) : 0
+    if (!this.namespace.remove(row, protocol)) return
+    if (row.kind !== 'route' || protocol === routeProtocol)
+      this.#say({ kind: 'row', verb: 'remove', row, by: somebody })
+  }
+
+  changeLink(name: string, change: Partial<Pick<LinkFacts, 'up' | 'mac' | 'mtuBytes'>>): void {
+    const before = this.namespace.linkNamed(name)
+    if (!before) return
+    const { link, flushed } = this.namespace.changeLink(before, change)
+    for (const row of flushed) this.#say({ kind: 'row', verb: 'remove', row, by: 0 })
+    this.#say({ kind: 'link', verb: 'add', link })
+  }
+
+  deleteLink(name: string): void {
+    const link = this.namespace.linkNamed(name)
+    if (!link) return
+    for (const row of this.namespace.deleteLink(link)) this.#say({ kind: 'row', verb: 'remove', row, by: 0 })
+    this.#say({ kind: 'link', verb: 'remove', link })
+  }
+
+  addAddress(address: InterfaceAddress): void {
+    this.namespace.addresses.push(address)
+    this.#say({ kind: 'address', verb: 'add', address })
+  }
+
+  removeAddress(address: InterfaceAddress): void {
+    for (const row of this.namespace.removeAddress(address))
+      this.#say({ kind: 'row', verb: 'remove', row, by: 0 })
+    this.#say({ kind: 'address', verb: 'remove', address })
+  }
+
+  /** What happens in `during` is not notified: the listener's buffer is full. {@link overrun} tells it so. */
+  unheard(during: () => void): void {
+    this.#deaf = true
+    during()
+    this.#deaf = false
+  }
+
+  overrun(): void {
+    this.#say({ kind: 'overrun' })
+  }
+
+  /** Refuses what begins with the command (a row's, `ip link add …` or `dump`), once or until {@link accept}. */
+  refuse(command: string, fault: Fault, times: 'once' | 'always'): void {
+    this.#obstinacies = [...this.#obstinacies, { command, fault, once: times === 'once' }]
+  }
+  accept(): void {
+    this.#obstinacies = []
+  }
+
+  #create(spec: VxlanSpec, did: 'created' | 'recreated'): EnsuredLink {
+    const link = this.namespace.addLink(Namespace.factsOf(spec))
+    this.#say({ kind: 'link', verb: 'add', link })
+    for (const address of spec.addresses)
+      this.addAddress({ link: link.index, address, scope: 0, secondary: false })
+    return { index: link.index, mac: spec.mac, did }
+  }
+
+  #adjust(link: LinkFacts, spec: VxlanSpec): EnsuredLink {
+    const { index } = link
+    const wanted = { ...Namespace.factsOf(spec), index }
+    const own = this.namespace.addresses.filter((a) => a.link === index)
+    const missing = spec.addresses.filter((a) => !own.some((b) => Cidr.equals(a, b.address)))
+    const surplus = own.filter(
+      ({ address }) =>
+        spec.overlay.some((network) => Cidr.contains(network, address.address)) &&
+        !spec.addresses.some((a) => Cidr.equals(a, address)),
+    )
+    const same = sameLink(link, wanted)
+    for (const address of missing) this.addAddress({ link: index, address, scope: 0, secondary: false })
+    for (const address of surplus) this.removeAddress(address)
+    if (!same) this.changeLink(link.name, wanted)
+    const changed = !same || missing.length > 0 || surplus.length > 0
+    return { index, mac: spec.mac, did: changed ? 'changed' : 'nothing' }
+  }
+
+  #write(ops: readonly Op[]): readonly Refusal[] {
+    return ops.flatMap((op) => {
+      const command = printOp(op, this.namespace.links.get(op.row.link)?.name ?? `#${String(op.row.link)}`)
+      const refused = this.#refusalOf(command)
+      if (refused) return { op, fault: refused }
+      const error = this.namespace.write(op, this.#clock.now())
+      const fault = error && this.#judge(op.row, error, command)
+      return fault ? { op, fault } : []
+    })
+  }
+
+  /** EEXIST for a route: ours as wanted is no refusal, somebody else's has a fault of its own. */
+  #judge(row: Row, error: RowError, command: string): Fault | undefined {
+    if (error !== 'EEXIST' || row.kind !== 'route') return Fault.of('kernel-refused', `${command}: ${error}`)
+    if (this.namespace.holds(row)) return undefined
+    return this.#isOurs(row)
+      ? Fault.of('kernel-refused', `${command}: EEXIST`)
+      : Fault.of('route-conflict', command)
+  }
+
+  #isOurs(row: Route): boolean {
+    return this.namespace.route(row.dst)?.protocol === routeProtocol
+  }
+
+  #refusalOf(command: string): Fault | undefined {
+    const found = this.#obstinacies.find((o) => command.startsWith(o.command))
+    if (found?.once) this.#obstinacies = this.#obstinacies.filter((o) => o !== found)
+    return found?.fault
+  }
+
+  #request$<T>(run: () => T | Fault): Observable<T> {
+    return defer(() => {
+      const result = run()
+      const answer$ = Fault.is(result) ? throwError(() => result) : of(result)
+      return this.#latencyMs === 0 ? answer$ : timer(this.#latencyMs).pipe(concatMap(() => answer$))
+    })
+  }
+
+  /** One after the other, also where a listener causes the next. */
+  #say(event: KernelEvent): void {
+    if (this.#deaf) return
+    this.#unsaid.push(event)
+    if (this.#saying) return
+    this.#saying = true
+    for (let next = this.#unsaid.shift(); next; next = this.#unsaid.shift()) this.#events$.next(next)
+    this.#saying = false
+  }
+}
+
+const sameLink = (a: LinkFacts, b: LinkFacts): boolean =>
+  a.mac === b.mac &&
+  a.mtuBytes === b.mtuBytes &&
+  a.up === b.up &&
+  a.vxlan?.local === b.vxlan?.local &&
+  a.vxlan?.underlay === b.vxlan?.underlay &&
+  a.vxlan?.learning === b.vxlan?.learning

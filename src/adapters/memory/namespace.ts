@@ -1,0 +1,216 @@
+import type { InterfaceAddress, LinkFacts, VxlanSpec } from '../../core/kernel/link.ts'
+import { routeProtocol } from '../../core/kernel/notation.ts'
+import {
+  type FdbEntry,
+  type Neighbour,
+  type Op,
+  type Route,
+  type Row,
+  sameRow,
+} from '../../core/kernel/rows.ts'
+import { Cidr, type CidrKey } from '../../core/net/cidr.ts'
+import type { Ip } from '../../core/net/ip.ts'
+import type { Mac } from '../../core/net/mac.ts'
+import type { Millis } from '../../core/time.ts'
+
+/** A neighbour as the kernel holds it: of states that are not ours only somebody else makes any. */
+export interface NeighbourEntry {
+  readonly link: number
+  readonly ip: Ip
+  readonly mac: Mac
+  readonly state: Neighbour['state'] | 'reachable'
+}
+
+/** Error names of errno(3), as Linux answers a row. */
+export type RowError = 'EEXIST' | 'ENODEV' | 'ENETDOWN'
+
+/** Where the data path sends a packet. */
+export type Way =
+  | { readonly kind: 'tunnel'; readonly mac: Mac; readonly vtep: Ip }
+  /** No neighbour entry for the next hop: the ARP layer asks. */
+  | { readonly kind: 'unresolved'; readonly link: number; readonly ip: Ip }
+  /** The next hop's MAC has no FDB entry. */
+  | { readonly kind: 'no-vtep'; readonly mac: Mac }
+  | { readonly kind: 'elsewhere'; readonly link: number }
+  | { readonly kind: 'unreachable' }
+
+interface StandingRoute {
+  readonly row: Route
+  readonly protocol: number
+}
+
+/** Devices, addresses and the three tables of one network namespace, with Linux's rules between them. */
+export class Namespace {
+  readonly links = new Map<number, LinkFacts>()
+  readonly addresses: InterfaceAddress[] = []
+  readonly #neighbours = new Map<number, Map<Ip, NeighbourEntry>>()
+  readonly #fdb = new Map<number, Map<Mac, { readonly row: FdbEntry; usedAt: Millis }>>()
+  /** One of each prefix: metrics other than ours are not kept. */
+  readonly #routes = new Map<CidrKey, StandingRoute>()
+  #nextIndex = 1
+
+  linkNamed(name: string): LinkFacts | undefined {
+    return [...this.links.values()].find((link) => link.name === name)
+  }
+
+  /** Index numbers are never given twice. */
+  addLink(facts: Omit<LinkFacts, 'index'>): LinkFacts {
+    const link = { ...facts, index: this.#nextIndex++ }
+    this.links.set(link.index, link)
+    return link
+  }
+
+  /** Down takes neighbours and IPv4 routes (fib_frontend.c: fib_disable_ip), another MAC the neighbours (arp_netdev_event). */
+  changeLink(
+    link: LinkFacts,
+    change: Partial<LinkFacts>,
+  ): { readonly link: LinkFacts; readonly flushed: readonly Row[] } {
+    const changed = { ...link, ...change, index: link.index }
+    this.links.set(link.index, changed)
+    const wentDown = link.up && !changed.up
+    if (wentDown) this.#flushRoutes(link.index)
+    const flushed = wentDown || link.mac !== changed.mac ? this.#flushNeighbours(link.index) : []
+    return { link: changed, flushed }
+  }
+
+  /** A device takes everything of its own with it. */
+  deleteLink({ index }: LinkFacts): readonly Row[] {
+    this.links.delete(index)
+    this.#flushRoutes(index)
+    this.#fdb.delete(index)
+    for (let i = this.addresses.length - 1; i >= 0; i--)
+      if (this.addresses[i]?.link === index) this.addresses.splice(i, 1)
+    return this.#flushNeighbours(index)
+  }
+
+  /** Without its last IPv4 address a device loses routes and neighbours (fib_frontend.c: fib_inetaddr_event). */
+  removeAddress(address: InterfaceAddress): readonly Row[] {
+    const at = this.addresses.findIndex(
+      (a) => a.link === address.link && Cidr.equals(a.address, address.address),
+    )
+    if (at >= 0) this.addresses.splice(at, 1)
+    if (this.addresses.some((a) => a.link === address.link && a.address.family === 4)) return []
+    this.#flushRoutes(address.link)
+    return this.#flushNeighbours(address.link)
+  }
+
+  /** What is wanted of a device, as far as this kernel knows of it. */
+  static factsOf(spec: VxlanSpec): Omit<LinkFacts, 'index'> {
+    const { name, mac, mtuBytes, vni, port, underlay, local, learning, gbp } = spec
+    return {
+      ...{ name, kind: 'vxlan', mac, mtuBytes, up: true, running: true, loopback: false, alias: '' },
+      vxlan: { vni, port, underlay, local, learning, gbp },
+    }
+  }
+
+  put(
+    row: Row | NeighbourEntry,
+    now: Millis,
+    route: { protocol: number; replace: boolean },
+  ): RowError | undefined {
+    const link = this.links.get(row.link)
+    if (!link) return 'ENODEV'
+    if (!('kind' in row)) tableOf(this.#neighbours, row.link).set(row.ip, row)
+    else if (row.kind === 'fdb') tableOf(this.#fdb, row.link).set(row.mac, { row, usedAt: now })
+    else if (row.kind === 'neighbour') tableOf(this.#neighbours, row.link).set(row.ip, row)
+    else {
+      if (!link.up) return 'ENETDOWN'
+      if (!route.replace && this.#routes.has(Cidr.key(row.dst))) return 'EEXIST'
+      this.#routes.set(Cidr.key(row.dst), { row, protocol: route.protocol })
+    }
+    return undefined
+  }
+
+  /** A route goes only with its own protocol number (fib_trie.c: fib_table_delete). */
+  remove(row: Row, protocol: number): boolean {
+    switch (row.kind) {
+      case 'fdb':
+        return this.#fdb.get(row.link)?.delete(row.mac) ?? false
+      case 'neighbour':
+        return this.#neighbours.get(row.link)?.delete(row.ip) ?? false
+      case 'route': {
+        const key = Cidr.key(row.dst)
+        return this.#routes.get(key)?.protocol === protocol && this.#routes.delete(key)
+      }
+    }
+  }
+
+  /** Writes one of ours. */
+  write({ verb, row, replace = false }: Op, now: Millis): RowError | undefined {
+    if (verb === 'add') return this.put(row, now, { protocol: routeProtocol, replace })
+    this.remove(row, routeProtocol)
+    return undefined
+  }
+
+  route(dst: Cidr): StandingRoute | undefined {
+    return this.#routes.get(Cidr.key(dst))
+  }
+  neighbour(link: number, ip: Ip): NeighbourEntry | undefined {
+    return this.#neighbours.get(link)?.get(ip)
+  }
+
+  /** Standing already, as wanted. */
+  holds(row: Route): boolean {
+    const standing = this.route(row.dst)
+    return standing?.protocol === routeProtocol && sameRow(standing.row, row)
+  }
+
+  /** Of ours: rows of that device, routes of our protocol on any. */
+  ours(link: number): readonly Row[] {
+    const fdb = [...(this.#fdb.get(link)?.values() ?? [])].map(({ row }) => row)
+    return [...fdb, ...this.#ourNeighbours(link), ...this.ourRoutes()]
+  }
+  ourRoutes(): readonly Route[] {
+    return [...this.#routes.values()].filter((r) => r.protocol === routeProtocol).map((r) => r.row)
+  }
+  idleMsByMac(link: number, now: Millis): ReadonlyMap<Mac, number> {
+    return new Map([...(this.#fdb.get(link) ?? [])].map(([mac, { usedAt }]) => [mac, now - usedAt]))
+  }
+
+  /** Route, neighbour, FDB: the look-ups of a packet, each of which may fail. */
+  wayTo(ip: Ip, now: Millis): Way {
+    const route = this.lookUp(ip)
+    const link = route && this.links.get(route.link)
+    if (!route || !link?.up) return { kind: 'unreachable' }
+    if (!link.vxlan) return { kind: 'elsewhere', link: link.index }
+    const nextHop = route.via ?? ip
+    const mac = this.#neighbours.get(link.index)?.get(nextHop)?.mac
+    if (mac === undefined) return { kind: 'unresolved', link: link.index, ip: nextHop }
+    const fdb = this.#fdb.get(link.index)?.get(mac)
+    if (!fdb) return { kind: 'no-vtep', mac }
+    fdb.usedAt = now
+    return { kind: 'tunnel', mac, vtep: fdb.row.vtep }
+  }
+
+  /** The longest prefix wins. */
+  lookUp(ip: Ip): Route | undefined {
+    const connected = this.addresses.map(({ link, address }): Route => {
+      return { kind: 'route', link, dst: Cidr.network(address), via: undefined }
+    })
+    return [...[...this.#routes.values()].map(({ row }) => row), ...connected]
+      .filter(({ dst }) => Cidr.contains(dst, ip))
+      .reduce<Route | undefined>((best, r) => (best && best.dst.length >= r.dst.length ? best : r), undefined)
+  }
+
+  #ourNeighbours(link: number): readonly Neighbour[] {
+    return [...(this.#neighbours.get(link)?.values() ?? [])].flatMap(({ ip, mac, state }) =>
+      state === 'reachable' ? [] : { kind: 'neighbour', link, ip, mac, state },
+    )
+  }
+
+  #flushNeighbours(link: number): readonly Row[] {
+    const flushed = this.#ourNeighbours(link)
+    this.#neighbours.delete(link)
+    return flushed
+  }
+
+  #flushRoutes(link: number): void {
+    for (const [key, { row }] of this.#routes) if (row.link === link) this.#routes.delete(key)
+  }
+}
+
+const tableOf = <K, V>(tables: Map<number, Map<K, V>>, link: number): Map<K, V> => {
+  const table = tables.get(link) ?? new Map<K, V>()
+  tables.set(link, table)
+  return table
+}

@@ -1,0 +1,108 @@
+import type { Subscription } from 'rxjs'
+import { MemoryHost } from '../../src/adapters/memory/host.ts'
+import { MemoryLeaseStore } from '../../src/adapters/memory/lease-store.ts'
+import { Mac } from '../../src/core/net/mac.ts'
+import { Millis } from '../../src/core/time.ts'
+import type { Kernel } from '../../src/ports/kernel.ts'
+import { agent$, type AgentView } from '../../src/streams/agent.ts'
+import type { AgentSettings } from '../../src/streams/world.ts'
+import type { Action, ScenarioSettings } from './scenario.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+export const device = 'tweed.1'
+export const underlayName = 'sc0'
+export const underlayAddress = '192.0.2.1/24'
+const ownMac = Mac.local([2, 0, 0, 0, 0, 1])
+
+export const agentSettings = ({ resolve, hold, idle, maxNeighbours }: ScenarioSettings): AgentSettings => ({
+  resolve,
+  idle,
+  maxNeighbours,
+  removal: { holdMs: hold, brakeHoldMs: Millis.of(10 * hold), brakeShare: 0.3, brakeCount: 10 },
+  iface: [underlayName],
+  ifaceRegex: [],
+  ifaceCanReach: undefined,
+  publicIp: undefined,
+  device: undefined,
+  onConflict: 'renumber',
+  leaseTtlSeconds: 86_400,
+  resyncMs: 60_000,
+})
+
+/** The real agent on an etcd and a disk in memory; which kernel it gets is the ring's choice. */
+export class ScenarioAgent {
+  readonly host = new MemoryHost('me', ownMac)
+  readonly store = new MemoryLeaseStore()
+  readonly #settings: AgentSettings
+  readonly #time: VirtualTime
+  #running: Subscription | undefined
+  #died: Error | undefined
+  view: AgentView | undefined
+
+  constructor(time: VirtualTime, settings: ScenarioSettings) {
+    this.#time = time
+    this.#settings = agentSettings(settings)
+    this.host.subnetEnv = 'FLANNEL_SUBNET=10.5.1.1/24\n'
+    this.store.writeConfig('{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}')
+  }
+
+  start(kernel: Kernel): void {
+    const world = { kernel, store: this.store, host: this.host, clock: this.#time.clock }
+    this.#running = agent$(world, this.#settings).subscribe({
+      next: (view) => (this.view = view),
+      error: (error: unknown) => (this.#died = new Error('the agent ended', { cause: error })),
+    })
+  }
+
+  /** As kill -9 does: nothing is tidied up. */
+  stop(): void {
+    this.#running?.unsubscribe()
+    this.#running = undefined
+  }
+
+  mustLive(): void {
+    if (this.#died) throw this.#died
+  }
+
+  /** Plays what concerns etcd or the disk; whether it did. */
+  play(action: Action): boolean {
+    const { store, host } = this
+    switch (action.kind) {
+      case 'put':
+        store.put(action.key, action.value)
+        return true
+      case 'delete':
+        store.delete(action.key)
+        return true
+      case 'leave': {
+        const record = store.records.find(({ key }) => key === action.key)
+        if (!record) throw new Error(`${action.key} can't leave: it isn't there`)
+        store.put(action.key, JSON.stringify({ ...(JSON.parse(record.value) as object), Leaving: true }))
+        store.delete(action.key)
+        return true
+      }
+      case 'config':
+        store.writeConfig(action.value)
+        return true
+      case 'etcd':
+        if (action.what === 'compacts') store.compact()
+        else if (action.what === 'up') store.connect()
+        else store.disconnect()
+        return true
+      case 'forget':
+        host.saved = undefined
+        host.peers = []
+        return true
+      case 'start':
+      case 'stop':
+      case 'restart':
+      case 'packet':
+      case 'by hand':
+      case 'overrun':
+      case 'wait':
+      case 'kernel refuses':
+      case 'kernel accepts':
+        return false
+    }
+  }
+}
