@@ -17,6 +17,12 @@ const commands: Commands = {
   leave: async (invocation) => (await import('./commands/leave.ts')).leave(invocation),
 }
 
+// `tweed agent --help | head` closes the pipe early: that is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
+
 const explain = (error: unknown): string => {
   if (Fault.is(error)) return `${error.code}: ${error.message}`
   return error instanceof Error ? error.message : JSON.stringify(error)

@@ -3,6 +3,7 @@ import { firstValueFrom, lastValueFrom } from 'rxjs'
 import type { Invocation } from '../cli/program.ts'
 import { isAnswered, socketPath } from '../adapters/host/control.ts'
 import type { Settings } from '../config/settings.ts'
+import { routeProtocol } from '../core/kernel/notation.ts'
 import type { World } from '../streams/world.ts'
 import { settingsOf } from './settings.ts'
 import { openKernelAndHost } from './world.ts'
@@ -32,7 +33,17 @@ export const cleanHost = async (
   const names = s.device === undefined ? marked : marked.filter((name) => name === s.device)
   for (const name of names.length > 0 ? names : [''])
     await lastValueFrom(kernel.removeAll$(name), { defaultValue: undefined })
+  say(
+    names.length > 0
+      ? `removed ${names.join(', ')} with its rows, and the routes of protocol ${routeProtocol}`
+      : 'found no device of tweed',
+  )
   await lastValueFrom(host.forget$(), { defaultValue: undefined })
+  say(`removed the state in ${s['state-dir']} and ${s['subnet-file']}`)
   await rm(socketPath(s['run-dir']), { force: true })
   for (const dir of [s['state-dir'], s['run-dir']]) await rmdir(dir).catch(() => undefined) // somebody else's files stay
+}
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`)
 }

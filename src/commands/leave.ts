@@ -11,7 +11,10 @@ import { openWorld } from './world.ts'
 /** Gives the subnet back and removes what is ours: etcd first, while we still know who we are. */
 export const leaveHost = async (world: World, s: Settings): Promise<void> => {
   const saved = await firstValueFrom(world.host.load$())
-  if (saved) await lastValueFrom(leave$(world.store, saved), { defaultValue: undefined })
+  if (saved) {
+    await lastValueFrom(leave$(world.store, saved), { defaultValue: undefined })
+    process.stdout.write(`gave back subnet ${saved.lease.key}\n`)
+  }
   await cleanHost(world, s)
 }
 

@@ -1,11 +1,13 @@
 import type { Invocation } from '../cli/program.ts'
-import { loadSettings } from '../config/load.ts'
+import { type Loaded, loadSettings } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import { Millis } from '../core/time.ts'
 import type { AgentSettings } from '../streams/world.ts'
 
-export const settingsOf = ({ flags, file }: Invocation): Settings =>
-  loadSettings({ flags, file, environment: process.env }).values
+export const loadedSettings = ({ flags, file }: Invocation): Loaded =>
+  loadSettings({ flags, file, environment: process.env })
+
+export const settingsOf = (invocation: Invocation): Settings => loadedSettings(invocation).values
 
 /** Decision 16: a plain deletion is doubted, a mass of them more so. */
 const massRemoval = { brakeHoldMs: Millis.minutes(10), brakeShare: 0.3, brakeCount: 10 }

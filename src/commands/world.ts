@@ -12,6 +12,12 @@ export interface Opened<T> {
 }
 
 export const openStore = async (s: Settings) => {
+  const tls = s['etcd-cafile'] ?? s['etcd-certfile'] ?? s['etcd-keyfile']
+  const clear = s['etcd-endpoints'].find((url) => url.startsWith('http://'))
+  if (tls !== undefined && clear !== undefined)
+    throw new SettingError(
+      `--etcd-endpoints has ${clear}, which is clear text, but certificates are given: write https://`,
+    )
   const { openLeaseStore } = await import('../adapters/etcd/store.ts')
   return openLeaseStore({
     endpoints: s['etcd-endpoints'],

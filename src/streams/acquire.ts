@@ -4,6 +4,7 @@ import {
   concatMap,
   EMPTY,
   ignoreElements,
+  map,
   merge,
   type Observable,
   of,
@@ -23,6 +24,8 @@ import type { Network } from './network.ts'
 /** A subnet that etcd says is ours. */
 export interface Acquired extends OwnLease {
   readonly modRevision: number
+  /** Life that etcd gave the lease at that moment; undefined for a reservation, which has none. */
+  readonly remainingSeconds: number | undefined
   /** What it took: an untouched record of ours, or a write. */
   readonly did: 'adopted' | 'claimed'
 }
@@ -93,7 +96,7 @@ class Attempt {
     const { insist } = this.#options
     if (insist !== undefined && candidate?.keyText !== insist) return throwError(() => this.#conflict(insist))
     if (!candidate) return throwError(() => Fault.of('subnets-exhausted'))
-    return this.#leaseFor$(candidate).pipe(concatMap((leaseId) => this.#take$(candidate, leaseId)))
+    return this.#leaseFor$(candidate).pipe(concatMap((hook) => this.#take$(candidate, hook)))
   }
 
   #conflict(key: string): Fault {
@@ -105,17 +108,21 @@ class Attempt {
   }
 
   /** A reservation has none and stays so; an own record keeps the one that it hangs on, while etcd knows it. */
-  #leaseFor$({ kind, keyText }: Candidate): Observable<string> {
-    if (kind === 'reservation') return of('0')
+  #leaseFor$({ kind, keyText }: Candidate): Observable<Hook> {
+    if (kind === 'reservation') return of({ leaseId: '0', remainingSeconds: undefined })
+    const { store, ttlSeconds } = this.#options
+    const fresh$ = this.#newLease$.pipe(map((leaseId) => ({ leaseId, remainingSeconds: ttlSeconds })))
     const standing = this.#byKey.get(keyText)
-    if (kind !== 'own' || !standing) return this.#newLease$
-    const left$ = this.#options.store.keepAlive$(standing.leaseId)
-    return left$.pipe(concatMap((left) => (left > 0 ? of(standing.leaseId) : this.#newLease$)))
+    if (kind !== 'own' || !standing) return fresh$
+    const { leaseId } = standing
+    const left$ = store.keepAlive$(leaseId)
+    return left$.pipe(concatMap((left) => (left > 0 ? of({ leaseId, remainingSeconds: left }) : fresh$)))
   }
 
-  #take$({ keyText: key, key: subnets, guardModRevision }: Candidate, leaseId: string): Observable<Acquired> {
+  #take$({ keyText: key, key: subnets, guardModRevision }: Candidate, hook: Hook): Observable<Acquired> {
     const { store, network } = this.#options
-    const lease = { key, ...subnets, leaseId }
+    const { leaseId } = hook
+    const lease = { key, ...subnets, ...hook }
     const standing = this.#byKey.get(key)
     if (standing?.value === this.#value && standing.leaseId === leaseId)
       return of({ ...lease, modRevision: standing.modRevision, did: 'adopted' })
@@ -146,6 +153,9 @@ class Attempt {
     )
   }
 }
+
+/** The etcd lease that a record hangs on. */
+type Hook = Pick<Acquired, 'leaseId' | 'remainingSeconds'>
 
 /** Records of ours that are left from an earlier subnet: peers should see one of each host. */
 function dropOthers$(options: AcquireOptions, view: StoreView, lease: Acquired): Observable<never> {

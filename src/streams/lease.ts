@@ -36,7 +36,7 @@ export type LeaseState =
 export type OnConflict = 'renumber' | 'hold' | 'exit'
 
 /** A subnet held, with the revision of its record. */
-export type Held = Omit<Acquired, 'did'>
+export type Held = Omit<Acquired, 'did' | 'remainingSeconds'>
 
 export interface LeaseOptions extends Omit<AcquireOptions, 'insist'> {
   readonly onConflict: OnConflict
@@ -63,7 +63,7 @@ export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
     concatMap((lease): readonly LeaseState[] => {
       const before = held
       held = lease
-      const owned: LeaseState = { kind: 'owned', lease, remainingSeconds: undefined }
+      const owned: LeaseState = { kind: 'owned', lease, remainingSeconds: lease.remainingSeconds }
       return before && before.key !== lease.key ? [renumbered(before, lease), owned] : [owned]
     }),
     catchError((error: unknown) =>

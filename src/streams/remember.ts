@@ -17,7 +17,7 @@ import type { OwnIdentity } from '../core/overlay/own.ts'
 import { printSubnetEnv } from '../core/overlay/subnet-env.ts'
 import type { Host } from '../ports/host.ts'
 import { printedIdentity } from './identity.ts'
-import type { Acquired } from './acquire.ts'
+import type { Held } from './lease.ts'
 import type { Network } from './network.ts'
 import { runLatest } from './operators/run-latest.ts'
 
@@ -25,7 +25,7 @@ import { runLatest } from './operators/run-latest.ts'
 export interface Standing {
   readonly network: Network
   readonly me: OwnIdentity
-  readonly lease: Omit<Acquired, 'did'>
+  readonly lease: Held
   readonly spec: VxlanSpec
 }
 

@@ -74,7 +74,7 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     shareLatest(),
   )
   const held$ = leases$.pipe(
-    concatMap((state) => (state.kind === 'acquiring' ? [] : [state.lease])),
+    concatMap((state) => (state.kind === 'acquiring' ? [] : [heldOf(state.lease)])),
     distinctUntilChanged(
       (a, b) => a.key === b.key && a.leaseId === b.leaseId && a.modRevision === b.modRevision,
     ),
@@ -123,6 +123,15 @@ function standing(
   const spec = vxlanSpec({ config: network.config, me, lease, underlay, device: settings.device })
   return spec ? [{ network, me, lease, spec }] : []
 }
+
+/** Without what changes with every look at it. */
+const heldOf = ({ key, subnet, subnet6, leaseId, modRevision }: Held): Held => ({
+  key,
+  subnet,
+  subnet6,
+  leaseId,
+  modRevision,
+})
 
 function savedLease(saved: SavedState | undefined): Held | undefined {
   const key = saved && parseSubnetKey(saved.lease.key)
