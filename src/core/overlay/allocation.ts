@@ -46,11 +46,13 @@ export function* allocationCandidates(view: AllocationView): Generator<Candidate
     const kind = own.stored.leaseId === '0' ? 'reservation' : 'own'
     yield candidate(own.key, kind, own.stored.modRevision)
   }
-  const taken = listed.map(({ key }) => key)
   const { previous } = view
+  // Somebody has overwritten our record with garbage: the subnet is still ours, and its containers run.
+  const spoiled = listed.find(({ key, record }) => !record && previous && sameKey(key, previous))
+  const taken = listed.filter((other) => other !== spoiled).map(({ key }) => key)
   if (previous && fits(previous, view.config, 'range') && !taken.some((key) => overlap(key, previous))) {
     taken.push(previous)
-    yield candidate(previous, 'previous', 0)
+    yield candidate(previous, 'previous', spoiled?.stored.modRevision ?? 0)
   }
   for (const key of freeKeys(view, taken)) yield candidate(key, 'free', 0)
 }
@@ -97,6 +99,8 @@ const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): 
 }
 const rank = ({ record }: Listed): number => (record?.node === undefined ? 0 : 1)
 const isOlder = (a: Listed, b: Listed): boolean => a.stored.createRevision < b.stored.createRevision
+
+const sameKey = (a: SubnetKey, b: SubnetKey): boolean => printSubnetKey(a) === printSubnetKey(b)
 
 const overlap = (a: SubnetKey, b: SubnetKey): boolean =>
   Cidr.overlaps(a.subnet, b.subnet) || (a.subnet6 && b.subnet6 ? Cidr.overlaps(a.subnet6, b.subnet6) : false)
