@@ -9,6 +9,8 @@ export class Container {
   readonly netns: Netns
   readonly #addresses: string[]
   #echo: Daemon | undefined
+  /** A failed test stops none: they would keep its process alive for ever. */
+  readonly #streams: PingStream[] = []
 
   constructor(name: string, netns: Netns, addresses: readonly string[]) {
     this.name = name
@@ -34,8 +36,10 @@ export class Container {
     return ping(this.netns, to, options)
   }
 
-  pingStream(to: string, intervalMs?: number): Promise<PingStream> {
-    return PingStream.start(this.netns, to, intervalMs)
+  async pingStream(to: string, intervalMs?: number): Promise<PingStream> {
+    const stream = await PingStream.start(this.netns, to, intervalMs)
+    this.#streams.push(stream)
+    return stream
   }
 
   /** Answers {@link firstPackets} on all its addresses from now on. */
@@ -50,5 +54,6 @@ export class Container {
 
   async stop(): Promise<void> {
     await this.#echo?.kill()
+    await Promise.all(this.#streams.map((stream) => stream.stop()))
   }
 }
