@@ -95,7 +95,10 @@ export class Forwarding {
 
   /** The device has (another) interface index: everything is wanted there; a dump has to follow. */
   setLink(link: number): void {
-    if (link === this.#link) return
+    if (link === this.#link) {
+      this.#tables.retryNow() // the device was in doubt, and may have been the reason
+      return
+    }
     this.#link = link
     this.#tables = new Tables()
     this.#answered.clear()
@@ -124,6 +127,7 @@ export class Forwarding {
   }
 
   refused(op: Op, fault: Fault, now: Millis): void {
+    if (op.verb === 'add' && op.row.link !== this.#link) return // a late word about a device that is gone
     this.#tables.refused(op, fault, now)
   }
 
@@ -140,9 +144,9 @@ export class Forwarding {
     for (const [ip, { row, at }] of this.#answered) {
       if (at + containerRowLife > now) break // in order of answering
       const peer = this.#index.find(ip)
-      if (peer && !this.#routeStands(peer)) continue
       this.#answered.delete(ip)
-      this.#tables.unwant(row)
+      if (peer && !this.#routeStands(peer)) this.#answered.set(ip, { row, at: now })
+      else this.#tables.unwant(row)
     }
   }
 
@@ -211,6 +215,7 @@ export class Forwarding {
   #takeEffect(changes: readonly PeerChange[], now: Millis): void {
     for (const { before } of changes) if (before) this.#remove(before)
     for (const { after } of changes) if (after) this.#add(after, now)
+    for (const { key } of changes) if (!this.#peers.has(key)) this.#active.forget(key)
   }
 
   #remove(peer: Peer): void {

@@ -45,6 +45,11 @@ export class Tables {
     this.of(op.row).refused(op, fault, now)
   }
 
+  /** What was refused is owed again without delay. */
+  retryNow(): void {
+    for (const table of this.#all) table.retryNow()
+  }
+
   dumped(rows: Iterable<Row>): void {
     const fdb: FdbEntry[] = []
     const neighbours: Neighbour[] = []

@@ -83,13 +83,21 @@ export class Tracker<R extends Row> {
 
   refused(op: Op, fault: Fault, now: Millis): void {
     const key = rowKey(op.row)
+    const wanted = this.#desired.get(key)
     if (op.verb === 'add') this.#actual.delete(key)
+    if (op.verb === 'add' && wanted && !sameRow(wanted, op.row)) return this.#compare(key) // another one is wanted by now
     const earlier = this.#failures.get(key)
     const attempts = (earlier?.attempts ?? 0) + 1
     const retryAt = Millis.add(now, retryAfter(fault, attempts))
     this.#failures.set(key, { fault, since: earlier?.since ?? now, attempts, retryAt })
     if (op.verb === 'remove') this.#actual.set(key, op.row as R)
     this.#compare(key)
+  }
+
+  /** Failures stay on record, but nothing waits because of them. */
+  retryNow(): void {
+    for (const [key, failure] of this.#failures)
+      this.#failures.set(key, { ...failure, retryAt: Millis.of(0) })
   }
 
   /** Takes at most `limit` rows that are owed and due, and believes from now on that they stand. */
