@@ -3,7 +3,7 @@ import {
 } from 'rxjs' // prettier-ignore
 import type { Fault } from '../core/fault.ts'
 import type { Forwarding, MissAnswer } from '../core/forwarding.ts'
-import type { Op } from '../core/kernel/rows.ts'
+import type { Dump, Op } from '../core/kernel/rows.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
 import type { RecordEvent, StoredRecord } from '../core/overlay/record.ts'
 import type { Ip } from '../core/net/ip.ts'
@@ -48,6 +48,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
   defer(() => {
     const { kernel, forwarding, clock } = options
     const wake$ = new Subject<void>()
+    const settled$ = new Subject<void>()
     const now = (): ReturnType<Clock['now']> => clock.now()
     const wake = (): void => wake$.next()
 
@@ -61,8 +62,12 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
     const outcomes$ = merge(
       kernelEvents$(options, wake),
       dumps$(options).pipe(afterEach(wake)),
-      wake$.pipe(runLatest(() => flush$(kernel, forwarding, now))),
-      wake$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake), ignoreElements()))),
+      settled$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake), ignoreElements()))),
+      wake$.pipe(
+        runLatest(() => flush$(kernel, forwarding, now)),
+        // Not before: a refusal among what is written makes a deadline of its own.
+        tap(({ kind }) => kind === 'settled' && settled$.next()),
+      ),
     )
     forwarding.records({ kind: 'snapshot', records: options.savedRecords }, now(), false)
     return merge(outcomes$, inputs$)
@@ -123,6 +128,13 @@ function kernelEvents$(
   )
 }
 
+/** Of the device as it is when asked: one that was deleted meanwhile can't be dumped, however often it is tried. */
+const ourTables$ = (kernel: Kernel, forwarding: Forwarding): Observable<Dump> =>
+  defer(() => {
+    const { link } = forwarding
+    return link === undefined ? EMPTY : kernel.dump$(link).pipe(filter(() => link === forwarding.link))
+  })
+
 /** The kernel's own truth: at start, whenever the device was touched, on overrun, and on slow timers. */
 function dumps$(options: ReconcileOptions): Observable<Outcome> {
   const { kernel, clock, forwarding } = options
@@ -144,8 +156,8 @@ function dumps$(options: ReconcileOptions): Observable<Outcome> {
     ),
   )
   return doubt$.pipe(
-    runLatest((link) =>
-      kernel.dump$(link).pipe(
+    runLatest(() =>
+      ourTables$(kernel, forwarding).pipe(
         map((dump): Outcome => {
           forwarding.dumped(dump, clock.now())
           return { kind: 'dumped', rows: dump.rows.length }
