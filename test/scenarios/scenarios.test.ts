@@ -11,8 +11,8 @@ describe('scenarios on a kernel in memory', () => {
         let expected = world.tables()
         for (const step of scenario.steps) {
           world.play(step.action)
-          if (!step.change) continue
           world.settle()
+          if (!step.change) continue
           expected = tablesAfter(expected, step)
           expect(world.tables(), `line ${step.line}: ${step.text}`).to.deep.equal(expected)
         }

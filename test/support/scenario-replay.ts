@@ -44,7 +44,7 @@ const afresh = ({ settings, steps }: Scenario): readonly string[] => {
   return inWorld(new MemoryWorld(settings, others), (world) => {
     if (config !== undefined) world.play({ kind: 'config', value: config })
     // Whatever somebody else has put into the kernel stays there.
-    for (const { action } of steps) if (action.kind === 'by hand') world.play(action)
+    for (const { action } of steps) if (action.kind === 'by hand') world.play({ ...action, heard: true })
   })
 }
 

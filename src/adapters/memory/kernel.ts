@@ -160,10 +160,10 @@ export class MemoryKernel implements Kernel {
 
   /** Somebody deletes a row; a route of whatever protocol. */
   take(row: Row): void {
-    const protocol = row.kind === 'route' ? (this.namespace.route(row.dst)?.protocol ?? 0) : 0
-    if (!this.namespace.remove(row, protocol)) return
-    if (row.kind !== 'route' || protocol === routeProtocol)
-      this.#say({ kind: 'row', verb: 'remove', row, by: somebody })
+    const standing = row.kind === 'route' ? this.namespace.route(row.dst) : undefined
+    if (!this.namespace.remove(row, standing?.protocol ?? 0)) return
+    if (!standing || standing.protocol === routeProtocol)
+      this.#say({ kind: 'row', verb: 'remove', row: standing?.row ?? row, by: somebody })
   }
 
   changeLink(name: string, change: Partial<Pick<LinkFacts, 'up' | 'mac' | 'mtuBytes'>>): void {
