@@ -23,7 +23,10 @@ export const printStatus = (status: AgentStatus): string => {
         : 'none',
     ],
     ['lease', lease ? `${lease.subnet} (${lease.state}${remaining(lease.remainingSeconds)})` : 'none'],
-    ['etcd', `${etcd.connected ? 'connected' : 'not connected'}, revision ${String(etcd.revision)}`],
+    [
+      'etcd',
+      `${etcd.connected ? 'connected' : 'not connected'}, revision ${String(etcd.revision)}, ${String(etcd.missedEvents)} events missed`,
+    ],
     [
       'peers',
       `${String(peers.total)}: ${String(peers.programmed)} programmed, ${String(peers.idle)} idle, ${String(peers.held)} held, ` +

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { SettingError } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
+import { concatMap, NEVER } from 'rxjs'
+import { contentChanges$ } from '../adapters/host/files.ts'
 import { systemClock } from '../adapters/host/clock.ts'
 import { openHost } from '../adapters/host/host.ts'
 import type { World } from '../streams/world.ts'
@@ -12,9 +14,9 @@ export interface Opened<T> {
 }
 
 export const openStore = async (s: Settings) => {
-  const tls = s['etcd-cafile'] ?? s['etcd-certfile'] ?? s['etcd-keyfile']
+  const files = [s['etcd-cafile'], s['etcd-certfile'], s['etcd-keyfile']].filter((file) => file !== undefined)
   const clear = s['etcd-endpoints'].find((url) => url.startsWith('http://'))
-  if (tls !== undefined && clear !== undefined)
+  if (files.length > 0 && clear !== undefined)
     throw new SettingError(
       `--etcd-endpoints has ${clear}, which is clear text, but certificates are given: write https://`,
     )
@@ -22,13 +24,35 @@ export const openStore = async (s: Settings) => {
   return openLeaseStore({
     endpoints: s['etcd-endpoints'],
     prefix: s['etcd-prefix'],
-    tls: { ca: fileIn(s, 'etcd-cafile'), cert: fileIn(s, 'etcd-certfile'), key: fileIn(s, 'etcd-keyfile') },
+    tls: tlsFiles(s),
+    renewals$: files.length > 0 ? certificateRenewals$(s, files) : NEVER,
+    auditMs: s.audit,
     login:
       s['etcd-username'] === undefined
         ? undefined
         : { username: s['etcd-username'], password: s['etcd-password'] ?? '' },
   })
 }
+
+/** Certificates are replaced long before they expire; a minute is soon enough. */
+const certificatePeriodMs = 60_000
+
+const certificateRenewals$ = (s: Settings, files: readonly string[]) =>
+  contentChanges$(files, certificatePeriodMs).pipe(
+    concatMap(() => {
+      try {
+        return [tlsFiles(s)]
+      } catch {
+        return [] // one of them is just being replaced; when it is there, that is a change too
+      }
+    }),
+  )
+
+const tlsFiles = (s: Settings) => ({
+  ca: fileIn(s, 'etcd-cafile'),
+  cert: fileIn(s, 'etcd-certfile'),
+  key: fileIn(s, 'etcd-keyfile'),
+})
 
 const fileIn = (s: Settings, flag: 'etcd-cafile' | 'etcd-certfile' | 'etcd-keyfile'): Buffer | undefined => {
   const path = s[flag]

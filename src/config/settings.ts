@@ -56,6 +56,17 @@ const oneOf = <const T extends string>(choices: readonly T[], words: Words, mark
 const duration = (words: Words, marks?: Marks): Setting<Millis> =>
   make(words, 'must be a duration such as 90s, 10m or 24h', ([given = '']) => Millis.parse(given), marks)
 
+const atLeast = (least: string, words: Words, marks?: Marks): Setting<Millis> =>
+  make(
+    words,
+    `must be a duration of at least ${least}`,
+    ([given = '']) => {
+      const value = Millis.parse(given)
+      return value !== undefined && value >= (Millis.parse(least) ?? 0) ? value : undefined
+    },
+    marks,
+  )
+
 const ipv4 = (words: Words, marks?: Marks): Setting<Ipv4 | undefined> =>
   make(
     words,
@@ -174,22 +185,19 @@ export const settings = {
     ],
     agentOnly,
   ),
-  'lease-ttl': make(
+  'lease-ttl': atLeast(
+    '60s',
     ['<duration>', 'life of the etcd lease that the subnet hangs on; kept alive hourly', '24h'],
-    'must be a duration of at least 60s',
-    ([given = '']) => {
-      const ttl = Millis.parse(given)
-      return ttl !== undefined && ttl >= 60_000 ? ttl : undefined
-    },
     agentOnly,
   ),
-  resync: make(
+  resync: atLeast(
+    '1s',
     ['<duration>', 'how often the tables are compared with the kernel although nothing happened', '5m'],
-    'must be a duration of at least 1s',
-    ([given = '']) => {
-      const period = Millis.parse(given)
-      return period !== undefined && period >= 1000 ? period : undefined
-    },
+    agentOnly,
+  ),
+  audit: atLeast(
+    '1s',
+    ['<duration>', 'how often the records in etcd are listed although the watch goes on', '6h'],
     agentOnly,
   ),
   'log-level': oneOf(

@@ -9,7 +9,8 @@ import { type MissResult, noMisses } from './overlay/miss.ts'
 import type { OwnContext } from './overlay/own.ts'
 import type { Peer, PeerChange } from './overlay/peer.ts'
 import { PeerDirectory } from './overlay/peer-directory.ts'
-import type { RecordEvent } from './overlay/record.ts'
+import { missedByWatch } from './overlay/audit.ts'
+import type { RecordEvent, StoredRecord } from './overlay/record.ts'
 import { RemovalPolicy, type RemovalOptions } from './overlay/removal.ts'
 import { SubnetIndex } from './overlay/subnet-index.ts'
 import { Millis } from './time.ts'
@@ -45,6 +46,8 @@ export class Forwarding {
   readonly directory = new PeerDirectory()
   readonly removal: RemovalPolicy
   readonly misses = noMisses()
+  /** Records that the watch should have told of and an audit had to find. */
+  missedEvents = 0
   readonly #options: ForwardingOptions
   readonly #peers = new Map<string, Peer>()
   readonly #since = new Map<string, Millis>()
@@ -57,6 +60,7 @@ export class Forwarding {
   #link: number | undefined
   #strays: Row[] = []
   #prune = false
+  #revision = 0
 
   constructor(options: ForwardingOptions) {
     this.#options = options
@@ -106,10 +110,18 @@ export class Forwarding {
     for (const peer of this.#peers.values()) if (this.hasRows(peer)) this.#wantHost(peer, link)
   }
 
-  /** `live` is etcd itself; otherwise the records come from the last run's file and justify no deletion. */
-  records(event: RecordEvent, now: Millis, live: boolean): void {
+  /** Records of the last run, from disk: they justify no deletion. */
+  recall(records: readonly StoredRecord[], now: Millis): void {
+    this.#applyPeers(this.directory.apply({ kind: 'snapshot', records }), now)
+  }
+
+  /** What etcd says, up to `revision`. */
+  records(event: RecordEvent, revision: number, now: Millis): void {
+    if (event.kind === 'snapshot' && event.audit && this.#prune)
+      this.missedEvents += missedByWatch(this.directory.records(), event.records, this.#revision)
     this.#applyPeers(this.directory.apply(event), now)
-    if (live && event.kind === 'snapshot') this.#prune = true
+    this.#revision = Math.max(this.#revision, revision)
+    if (event.kind === 'snapshot') this.#prune = true
   }
 
   /** The whole truth from the kernel, with the FDB's own word on which hosts are in use. */

@@ -30,7 +30,8 @@ export interface AgentStatus {
     /** Seconds until etcd would let it expire, as of the last keep-alive; null for a reservation or before the first. */
     readonly remainingSeconds: number | null
   } | null
-  readonly etcd: { readonly connected: boolean; readonly revision: number }
+  /** `missedEvents`: what audits found and the watch had not told; should stay 0. */
+  readonly etcd: { readonly connected: boolean; readonly revision: number; readonly missedEvents: number }
   readonly peers: PeerCounts
   readonly tables: {
     readonly fdb: TableCounts

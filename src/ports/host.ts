@@ -25,6 +25,8 @@ export interface Host {
 
   /** Switches IPv4 forwarding on if it is off; emits whether it is on. */
   forwardIpv4$(): Observable<boolean>
+  /** How long the machine has been up. */
+  uptimeMs(): number
   /** sd_notify(3); silent where there is no service manager. */
   notify(state: string): void
 }

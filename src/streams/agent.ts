@@ -6,6 +6,7 @@ import { Forwarding } from '../core/forwarding.ts'
 import type { Kernel } from '../ports/kernel.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
+import { afterDelay, crowdDelayMs } from './crowd.ts'
 import { device$, type DeviceState } from './device.ts'
 import { shareLatest } from './operators/share-latest.ts'
 import { reconcile$ } from './reconcile.ts'
@@ -52,7 +53,9 @@ interface Parts {
 
 const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<AgentEvent> =>
   defer(() => {
-    const { kernel, store, host, clock } = world
+    const { kernel, host, clock } = world
+    const crowd = { uptimeMs: host.uptimeMs(), peers: lastRun.peers.length, random: clock.random() }
+    const store = afterDelay(world.store, crowdDelayMs(crowd))
     const records$ = store.records$.pipe(share())
     const { networks$, identities$, leases$, own$, standing$, spec$ } = whoWeAre({
       world,

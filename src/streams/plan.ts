@@ -70,7 +70,7 @@ function rows$(world: World, settings: AgentSettings, standing: Standing): Obser
       forwarding.setOwn(own, now)
       forwarding.setLink(link?.index ?? 0)
       forwarding.dumped(dump, now)
-      forwarding.records({ kind: 'snapshot', records: view.records }, now, true)
+      forwarding.records({ kind: 'snapshot', records: view.records }, view.revision, now)
       return [...linkLines, ...forwarding.take(now, Infinity).map((op) => printOp(op, spec.name))]
     }),
   )

@@ -55,7 +55,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
     const owned$ = options.own$.pipe(tap((own) => forwarding.setOwn(own, now())))
     const records$ = options.records$.pipe(
       tap((event) => {
-        if (event.kind === 'value') forwarding.records(event.value, now(), true)
+        if (event.kind === 'value') forwarding.records(event.value, event.revision, now())
       }),
     )
     const inputs$ = merge(owned$, records$).pipe(tap(wake), ignoreElements())
@@ -69,7 +69,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
         tap(({ kind }) => kind === 'settled' && settled$.next()),
       ),
     )
-    forwarding.records({ kind: 'snapshot', records: options.savedRecords }, now(), false)
+    forwarding.recall(options.savedRecords, now())
     return merge(outcomes$, inputs$)
   })
 

@@ -24,12 +24,12 @@ export const describeHealth = (state: AgentState, forwarding: Forwarding): Healt
   const degraded: Health['reasons'][number][] = []
   if (!state.lease) down.push({ code: 'no-subnet', message: 'no subnet is held yet' })
   else if (!state.device) down.push({ code: 'no-device', message: 'the VXLAN device is not in place' })
-  if (!forwarding.mayPrune)
-    // Without etcd the peers of the last run have to do, and do; with it, its word is a moment away.
-    (state.troubles.has('etcd') ? degraded : down).push({
-      code: 'no-snapshot',
-      message: 'the peers are those of the last run: etcd has not answered yet',
-    })
+  if (!forwarding.mayPrune) {
+    // The peers of the last run do for a while; without any, etcd's word is waited for, unless it is known to be away.
+    const known = forwarding.peers.size > 0 || state.troubles.has('etcd')
+    const message = 'the peers are those of the last run: etcd has not answered yet'
+    ;(known ? degraded : down).push({ code: 'no-snapshot', message })
+  }
   if (state.device && !state.settled)
     down.push({ code: 'rows-pending', message: 'the tables are being written' })
   const { fdb, neighbours, routes } = forwarding.tables
@@ -87,7 +87,7 @@ export const describeAgent = (
         remainingSeconds: state.lease.remainingSeconds ?? null,
       }
     : null,
-  etcd: state.etcd,
+  etcd: { ...state.etcd, missedEvents: forwarding.missedEvents },
   peers: countPeers(forwarding),
   tables: {
     fdb: countRows(forwarding.tables.fdb),

@@ -1,6 +1,6 @@
 import type { Fault } from '../../core/fault.ts'
 import type { EndpointAddress } from './endpoint-address.ts'
-import { openEndpoint, type Endpoint, type EndpointOptions } from './endpoint.ts'
+import { openEndpoint, type Endpoint, type EndpointOptions, type TlsFiles } from './endpoint.ts'
 import { isWorthRetrying, toFault } from './faults.ts'
 
 /**
@@ -12,10 +12,13 @@ export interface EndpointPool {
   readonly current: () => Endpoint
   /** Reports a failure: rotates where another member may do better. Returns the failure as a Fault. */
   readonly fail: (endpoint: Endpoint, error: unknown) => Fault
+  /** New certificates: every member is connected again with them. */
+  readonly renew: (tls: TlsFiles | undefined) => void
   readonly close: () => void
 }
 
-export const openPool = (addresses: readonly EndpointAddress[], options: EndpointOptions): EndpointPool => {
+export const openPool = (addresses: readonly EndpointAddress[], initial: EndpointOptions): EndpointPool => {
+  let options = initial
   const slots = addresses.map((address) => ({
     address,
     endpoint: openEndpoint(address, options),
@@ -44,6 +47,10 @@ export const openPool = (addresses: readonly EndpointAddress[], options: Endpoin
       if (isWorthRetrying(fault) && failed === slot()) index += 1
       if (fault.code === 'etcd-unreachable') rebuild(failed)
       return fault
+    },
+    renew: (tls) => {
+      options = { ...options, tls }
+      slots.forEach(rebuild)
     },
     close: () => {
       for (const { endpoint } of slots) endpoint.close()

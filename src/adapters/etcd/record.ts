@@ -29,7 +29,7 @@ export const storedConfig = (kv: IKeyValue | undefined): StoredConfig | undefine
 
 export const recordEvent = (event: RangeEvent, skip: number): RecordEvent =>
   event.kind === 'snapshot'
-    ? { kind: 'snapshot', records: event.kvs.map((kv) => storedRecord(kv, skip)) }
+    ? { kind: 'snapshot', records: event.kvs.map((kv) => storedRecord(kv, skip)), audit: event.audit }
     : { kind: 'changes', changes: event.events.map((change) => recordChange(change, skip)) }
 
 const recordChange = ({ type, kv }: IEvent, skip: number): RecordChange =>

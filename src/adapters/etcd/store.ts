@@ -18,6 +18,10 @@ export interface LeaseStoreOptions {
   readonly prefix: string
   readonly tls?: Partial<TlsFiles> | undefined
   readonly login?: Login | undefined
+  /** New certificates, whenever the files have changed. */
+  readonly renewals$?: Observable<Partial<TlsFiles>>
+  /** How often the records are listed although the watch goes on, to find what it might have missed. */
+  readonly auditMs?: number
 }
 
 /** Longer than etcd needs for an election; a member that takes longer is given up for the next one. */
@@ -34,13 +38,19 @@ export const openLeaseStore = (options: LeaseStoreOptions): LeaseStore & { close
   const pool = openPool(addresses, { deadlineMs, login: options.login, tls: tlsFiles(options.tls) })
   const closed$ = new Subject<void>()
   const open$ = <T>(stream$: Observable<T>) => stream$.pipe(takeUntil(closed$))
+  options.renewals$?.pipe(takeUntil(closed$)).subscribe({
+    next: (tls) => pool.renew(tlsFiles(tls)),
+    error: (error: unknown) => closed$.error(error),
+  })
   const skip = Buffer.byteLength(keys.subnets)
   return {
     config$: open$(
       watchRange$(pool, { start: Buffer.from(keys.config), end: undefined }).pipe(mapValue(configEvent)),
     ),
     records$: open$(
-      watchRange$(pool, prefixRange(keys.subnets)).pipe(mapValue((event) => recordEvent(event, skip))),
+      watchRange$(pool, prefixRange(keys.subnets), options.auditMs).pipe(
+        mapValue((event) => recordEvent(event, skip)),
+      ),
     ),
     read$: () => open$(view$(pool, keys)),
     grant$: (ttlSeconds) => open$(grant$(pool, ttlSeconds)),

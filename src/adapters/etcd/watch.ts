@@ -7,7 +7,9 @@ import {
   filter,
   ignoreElements,
   map,
+  merge,
   mergeMap,
+  NEVER,
   of,
   repeat,
   throwError,
@@ -25,7 +27,7 @@ import { snapshot$, type KeyRange } from './snapshot.ts'
 import { watchStream$ } from './watch-stream.ts'
 
 export type RangeEvent =
-  | { readonly kind: 'snapshot'; readonly kvs: readonly IKeyValue[] }
+  | { readonly kind: 'snapshot'; readonly kvs: readonly IKeyValue[]; readonly audit: boolean }
   | { readonly kind: 'changes'; readonly events: readonly IEvent[] }
 
 /** etcd catches up at 1,000 revisions per 100 ms, so that beyond this a new list is sooner there. */
@@ -45,18 +47,25 @@ interface Cursor {
  * etcd, a gap too large) there is another snapshot. Never ends, never errors; faults are in-band, once for each
  * loss of the connection.
  */
-export const watchRange$ = (pool: EndpointPool, range: KeyRange): Observable<StoreEvent<RangeEvent>> =>
+export const watchRange$ = (
+  pool: EndpointPool,
+  range: KeyRange,
+  auditMs = Infinity,
+): Observable<StoreEvent<RangeEvent>> =>
   defer(() => {
+    let audit = false
     const backoff = decorrelatedJitter(200, 5000)
     let cursor: Cursor | undefined
 
     const list$ = snapshot$(pool, range, { retries: 0 }).pipe(
       map(({ kvs, revision, header }): StoreEvent<RangeEvent> => {
         cursor = { next: revision + 1, clusterId: header.cluster_id, raftTerm: Number(header.raft_term) }
-        return { kind: 'value', value: { kind: 'snapshot', kvs }, revision }
+        return { kind: 'value', value: { kind: 'snapshot', kvs, audit }, revision }
       }),
     )
-    const resume$ = defer(() => (cursor ? session$(pool, range, cursor) : EMPTY)).pipe(
+    const resume$ = defer(() =>
+      cursor ? merge(session$(pool, range, cursor), audit$(auditMs)) : EMPTY,
+    ).pipe(
       map((event) => {
         if (event.kind === 'connected') backoff.reset()
         return event
@@ -64,6 +73,11 @@ export const watchRange$ = (pool: EndpointPool, range: KeyRange): Observable<Sto
     )
     return defer(() => (cursor ? resume$ : concat(list$, resume$))).pipe(
       catchError((error: unknown) => {
+        audit = error === timeForAudit
+        if (audit) {
+          cursor = undefined
+          return EMPTY
+        }
         const fault = toFault(error)
         const pause$ = timer(backoff.next()).pipe(ignoreElements())
         if (fault.code !== 'etcd-compacted')
@@ -75,6 +89,14 @@ export const watchRange$ = (pool: EndpointPool, range: KeyRange): Observable<Sto
       oncePerState(),
     )
   })
+
+const timeForAudit = Symbol('time for an audit')
+
+/** Spread over the hosts: half to one and a half times the period. */
+const audit$ = (periodMs: number): Observable<never> =>
+  periodMs === Infinity
+    ? NEVER
+    : timer(periodMs * (0.5 + Math.random())).pipe(mergeMap(() => throwError(() => timeForAudit)))
 
 /** One watch. Errors with a Fault; `etcd-compacted` is the one that asks for a new snapshot. */
 const session$ = (pool: EndpointPool, range: KeyRange, cursor: Cursor): Observable<StoreEvent<RangeEvent>> =>

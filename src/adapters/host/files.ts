@@ -1,5 +1,6 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { concatMap, distinctUntilChanged, interval, map, type Observable, skip, startWith } from 'rxjs'
 import { Fault } from '../../core/fault.ts'
 
 /** The text of a file, or `undefined` when there is none. */
@@ -44,4 +45,14 @@ const unwritable = (path: string, error: unknown): Error =>
   Object.assign(
     new Error(String(error)),
     Fault.of('state-unwritable', `${path}: ${(error as Error).message}`),
+  )
+
+/** Emits whenever one of the files has other content than before; looks every `periodMs`. */
+export const contentChanges$ = (paths: readonly string[], periodMs: number): Observable<unknown> =>
+  interval(periodMs).pipe(
+    startWith(0),
+    concatMap(() => Promise.all(paths.map((path) => readFile(path).catch(() => Buffer.alloc(0))))),
+    map((contents) => Buffer.concat(contents).toString('base64')),
+    distinctUntilChanged(),
+    skip(1),
   )

@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { concatMap, defer, map, type Observable } from 'rxjs'
 import type { StoredRecord } from '../../core/overlay/record.ts'
@@ -34,6 +35,7 @@ export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions
     nodeId,
     vtepMac,
     forwardIpv4$: () => defer(forwardIpv4),
+    uptimeMs: () => uptime() * 1000,
     notify: notifier(sendUnixDatagram),
   }
 }

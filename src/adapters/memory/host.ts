@@ -55,6 +55,9 @@ export class MemoryHost implements Host {
   forwardIpv4$(): Observable<boolean> {
     return defer(() => of(this.forwards))
   }
+  uptimeMs(): number {
+    return Infinity
+  }
   notify(state: string): void {
     this.told.push(state)
   }

@@ -18,8 +18,8 @@ export interface StoredRecord {
 }
 
 export type RecordEvent =
-  /** The whole truth at one revision. */
-  | { readonly kind: 'snapshot'; readonly records: readonly StoredRecord[] }
+  /** The whole truth at one revision. An `audit` is one that nothing called for: it should bring no news. */
+  | { readonly kind: 'snapshot'; readonly records: readonly StoredRecord[]; readonly audit?: boolean }
   /** In etcd's order. */
   | { readonly kind: 'changes'; readonly changes: readonly RecordChange[] }
 

@@ -1,0 +1,30 @@
+import { concatMap, defer, type Observable, shareReplay, timer } from 'rxjs'
+import type { LeaseStore } from '../ports/lease-store.ts'
+
+/** A machine that has been up for less has booted, perhaps with all the others. */
+const bootMs = 5 * 60_000
+const longestMs = 60_000
+const msForEachPeer = 60
+
+/**
+ * How long a host that knows its lease and its peers lets etcd rest after a power cut: up to a minute for each
+ * thousand peers, a minute at most. An agent that is merely restarted doesn't wait.
+ */
+export const crowdDelayMs = (boot: {
+  readonly uptimeMs: number
+  readonly peers: number
+  readonly random: number
+}): number => (boot.uptimeMs > bootMs ? 0 : boot.random * Math.min(longestMs, boot.peers * msForEachPeer))
+
+/** The same store, of which everything that a start asks begins only after a delay. */
+export const afterDelay = (store: LeaseStore, delayMs: number): LeaseStore => {
+  if (delayMs === 0) return store
+  const open$ = timer(delayMs).pipe(shareReplay({ bufferSize: 1, refCount: false }))
+  const late$ = <T>(ask$: () => Observable<T>): Observable<T> => defer(() => open$.pipe(concatMap(ask$)))
+  return {
+    ...store,
+    config$: late$(() => store.config$),
+    records$: late$(() => store.records$),
+    read$: () => late$(() => store.read$()),
+  }
+}
