@@ -1,13 +1,15 @@
 import {
-  auditTime,
+  asyncScheduler,
   catchError,
   concatMap,
   EMPTY,
+  filter,
   ignoreElements,
   merge,
   mergeMap,
   type Observable,
   of,
+  throttleTime,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import type { Forwarding } from '../core/forwarding.ts'
@@ -15,7 +17,9 @@ import type { VxlanSpec } from '../core/kernel/link.ts'
 import { recordsToKeep } from '../core/overlay/kept-records.ts'
 import type { OwnIdentity } from '../core/overlay/own.ts'
 import { printSubnetEnv } from '../core/overlay/subnet-env.ts'
+import type { RecordEvent } from '../core/overlay/record.ts'
 import type { Host } from '../ports/host.ts'
+import type { StoreEvent } from '../ports/lease-store.ts'
 import { printedIdentity } from './identity.ts'
 import type { Held } from './lease.ts'
 import type { Network } from './network.ts'
@@ -49,14 +53,18 @@ export const remember$ = (host: Host, standing$: Observable<Standing>): Observab
     }),
   )
 
-/** Keeps the records on disk, so that the next start can forward before etcd answers. */
+/**
+ * Keeps the records on disk, so that the next start can forward before etcd answers. The first snapshot at once:
+ * a host that is ready may lose power the moment after.
+ */
 export const rememberPeers$ = (
   host: Host,
   forwarding: Forwarding,
-  changed$: Observable<unknown>,
+  records$: Observable<StoreEvent<RecordEvent>>,
 ): Observable<Fault> =>
-  changed$.pipe(
-    auditTime(1000),
+  records$.pipe(
+    filter(({ kind }) => kind === 'value'),
+    throttleTime(1000, asyncScheduler, { leading: true, trailing: true }),
     runLatest(() => told$(host.savePeers$(recordsToKeep(forwarding)))),
   )
 
