@@ -1,0 +1,158 @@
+import { rm } from 'node:fs/promises'
+import { expect } from 'chai'
+import type { Container } from '../../support/container.ts'
+import type { Host } from '../../support/host.ts'
+import { Lab } from '../../support/lab.ts'
+import type { PingStream } from '../../support/ping.ts'
+import {
+  fakeSubnet,
+  halfConfig,
+  peerBecomes,
+  putFake,
+  statusBecomes,
+  tableLines,
+  twoContainers,
+} from '../../support/overlay.ts'
+
+/** Answers that both pings have to get after the last thing that happened, before they are counted. */
+const settled = 20
+
+for (const resolve of ['eager', 'on-miss'] as const)
+  describe(`agent: restarts under traffic in both directions (${resolve})`, () => {
+    let lab: Lab
+    let host: Host
+    let a: Container
+    let b: Container
+
+    before(async () => {
+      lab = await Lab.create({ hosts: 2, config: halfConfig, agentFlags: ['--resolve', resolve] })
+      host = lab.host(1)
+      await lab.startAgents()
+      ;[a, b] = await twoContainers(lab)
+    })
+    after(() => lab.destroy())
+
+    /** Ping from both sides while something happens, and how many packets that cost. */
+    const lostDuring = async (happens: () => Promise<unknown>): Promise<number> => {
+      const streams = [await a.pingStream(b.address), await b.pingStream(a.address)]
+      const answers = (stream: PingStream) =>
+        Array.from({ length: settled }).reduce<Promise<void>>(
+          (previous) => previous.then(() => stream.nextAnswer()),
+          Promise.resolve(),
+        )
+      await happens()
+      await Promise.all(streams.map(answers))
+      const results = await Promise.all(streams.map((stream) => stream.stop()))
+      return results.reduce((lost, result) => lost + result.lost, 0)
+    }
+    const restarted = async () => {
+      const agent = await host.startAgent()
+      return agent.waitReady()
+    }
+    /** Rows for single containers come and go by themselves within two seconds of a promotion. */
+    const rowsOfHosts = async () => {
+      expect((await a.ping(b.address)).received).to.equal(1)
+      await statusBecomes(host, 'rows of hosts alone', ({ tables: { neighbours } }) =>
+        [neighbours.desired, neighbours.actual].every((count) => count === 1),
+      )
+      return tableLines(host)
+    }
+    const revisionOfSubnets = async () =>
+      (await lab.etcdEntries()).map(({ key, revision, isLeased }) => [key, revision, isLeased])
+
+    it('loses nothing by kill -9, and writes nothing to etcd or the kernel', async () => {
+      const lines = await rowsOfHosts()
+      const revision = await lab.etcdRevision()
+      const { lease, device } = await host.status()
+      const monitor = await host.monitorWrites()
+      const lost = await lostDuring(async () => {
+        await host.agent?.kill('SIGKILL')
+        const status = await restarted()
+        expect(status.lease?.subnet).to.equal(lease?.subnet)
+        expect(status.device).to.deep.equal(device)
+      })
+      expect(lost).to.equal(0)
+      expect(await monitor.stop()).to.deep.equal([])
+      expect(await lab.etcdRevision()).to.equal(revision)
+      expect(await tableLines(host)).to.deep.equal(lines).and.not.to.be.empty
+    })
+
+    it('loses nothing by SIGTERM, which exits with 0 and leaves lease and rows', async () => {
+      const lines = await rowsOfHosts()
+      const entries = await revisionOfSubnets()
+      const leaseId = (await host.status()).lease?.leaseId ?? ''
+      const monitor = await host.monitorWrites()
+      const lost = await lostDuring(async () => {
+        expect(await host.agent?.kill('SIGTERM')).to.deep.equal({ code: 0, signal: null })
+        expect(await tableLines(host)).to.deep.equal(lines)
+        expect(await revisionOfSubnets()).to.deep.equal(entries)
+        expect(await lab.leaseSeconds(leaseId)).to.be.greaterThan(0)
+        await restarted()
+      })
+      expect(lost).to.equal(0)
+      expect(await monitor.stop()).to.deep.equal([])
+      expect(await revisionOfSubnets()).to.deep.equal(entries)
+    })
+
+    it('takes the same subnet and MAC, and loses nothing, when its state directory is gone', async () => {
+      const { lease, device } = await host.status()
+      const lost = await lostDuring(async () => {
+        await host.agent?.kill('SIGKILL')
+        await rm(host.paths.stateDir, { recursive: true })
+        const status = await restarted()
+        expect(status.lease?.subnet).to.equal(lease?.subnet)
+        expect(status.device?.mac).to.equal(device?.mac)
+      })
+      expect(lost).to.equal(0)
+    })
+
+    it('takes the same subnet and MAC after a reboot', async () => {
+      const { lease, device } = await host.status()
+      await host.agent?.kill('SIGKILL')
+      await host.netns.batch(['link del tweed.1'])
+      await rm(host.paths.runDir, { recursive: true })
+      await rm(host.paths.subnetFile)
+      const revision = await lab.etcdRevision()
+      const status = await restarted()
+      expect(status.lease?.subnet).to.equal(lease?.subnet)
+      expect(status.device?.mac).to.equal(device?.mac)
+      expect(await lab.etcdRevision()).to.equal(revision)
+      expect((await b.ping(a.address)).received).to.equal(1)
+      expect((await a.ping(b.address)).received).to.equal(1)
+    })
+
+    it('loses nothing when it restarts without etcd, and catches up when etcd is back', async () => {
+      const rows = await rowsOfHosts()
+      const lost = await lostDuring(async () => {
+        await lab.etcd.kill()
+        await host.agent?.kill('SIGKILL')
+        await host.startAgent()
+        await statusBecomes(host, 'degraded', ({ health }) => health.state === 'degraded')
+      })
+      expect(lost).to.equal(0)
+      expect(await tableLines(host)).to.deep.equal(rows)
+      const { etcd, health } = await host.status()
+      expect(etcd.connected).to.equal(false)
+      expect(health.reasons.map(({ code }) => code)).to.include('etcd-unreachable')
+      await lab.etcd.restart()
+      await putFake(lab, 1)
+      await statusBecomes(host, 'ready', (status) => status.health.state === 'ready', 30_000)
+      await peerBecomes(host, fakeSubnet(1), (peer) => peer !== undefined)
+    })
+
+    it('brings the overlay up from disk when a reboot finds no etcd', async () => {
+      await lab.etcd.kill()
+      await host.agent?.kill('SIGKILL')
+      await host.netns.batch(['link del tweed.1'])
+      await rm(host.paths.runDir, { recursive: true })
+      await rm(host.paths.subnetFile)
+      await host.startAgent()
+      await statusBecomes(host, 'degraded', ({ health }) => health.state === 'degraded')
+      expect((await b.ping(a.address)).received).to.equal(1)
+      expect((await a.ping(b.address)).received).to.equal(1)
+      const { subnet } = await host.subnetEnv()
+      expect(subnet).to.equal(((await host.status()).lease?.subnet ?? '').replace('.0/', '.1/'))
+      await lab.etcd.restart()
+      await statusBecomes(host, 'ready', (status) => status.health.state === 'ready', 30_000)
+    })
+  })
