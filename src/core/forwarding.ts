@@ -2,7 +2,7 @@ import { Cidr } from './net/cidr.ts'
 import type { Ip } from './net/ip.ts'
 import type { Fault } from './fault.ts'
 import { containerNeighbour, hostRows, overlayRoute, rowsInAddOrder } from './kernel/desired.ts'
-import { type Dump, type Op, type Row, routeKey } from './kernel/rows.ts'
+import { type Dump, type Op, type Row, routeKey, rowKey } from './kernel/rows.ts'
 import { Tables } from './kernel/tables.ts'
 import { ActiveHosts } from './overlay/active-hosts.ts'
 import { type MissResult, noMisses } from './overlay/miss.ts'
@@ -130,6 +130,11 @@ export class Forwarding {
     this.#strays = [...dump.strays]
     for (const peer of this.#peers.values()) this.#adopt(peer, now)
     this.#expireIdle(dump.idleMsByMac, now)
+  }
+
+  /** On our device, or a route on any device in the place of one of ours. */
+  concerns(row: Row): boolean {
+    return row.link === this.#link || (row.kind === 'route' && this.#tables.routes.desired.has(rowKey(row)))
   }
 
   /** Somebody else changed a row. */

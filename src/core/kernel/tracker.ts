@@ -68,6 +68,8 @@ export class Tracker<R extends Row> {
 
   /** Somebody else took the row away. */
   missed(key: RowKey): void {
+    const failure = this.#failures.get(key)
+    if (failure) this.#failures.set(key, { ...failure, retryAt: Millis.of(0) }) // what went may have been in the way
     if (this.#actual.delete(key)) this.#compare(key)
   }
 

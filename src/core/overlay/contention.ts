@@ -9,8 +9,11 @@ export interface Contender {
   readonly createRevision: number
 }
 
-/** Something that only one peer may have, in words: `MAC 02:00:00:00:00:01`. */
-export type Claim = string
+/**
+ * Something that only one peer may have. A number for what IPv4 hosts have, three claims each: the kind in the
+ * high bits, above the 48 of a MAC. Text for the rest.
+ */
+export type Claim = number | string
 
 /** Who won against a contender, and what both claim. */
 export interface Defeat {
@@ -27,25 +30,41 @@ export const claimsOf = (peer: Peer): readonly Claim[] => {
   return claims
 }
 
-/** Peers never change, and each is asked several times: the text is half of what a big snapshot costs. */
+/** Peers never change, and each is asked several times. */
 const claimsByPeer = new WeakMap<Peer, readonly Claim[]>()
 
+const kindUnit = 2 ** 48
+const claimKinds = ['subnet', 'VTEP MAC', 'public address', 'IPv6 VTEP MAC'] as const
+const numeric = (kind: (typeof claimKinds)[number], value: number): Claim =>
+  claimKinds.indexOf(kind) * kindUnit + value
+
 const makeClaims = (peer: Peer): readonly Claim[] => {
-  const claims = [
-    `subnet ${Cidr.print(peer.subnet)}`,
-    `VTEP MAC ${Mac.print(peer.vtepMac)}`,
-    `public address ${Ipv4.print(peer.publicIp)}`,
+  const claims: Claim[] = [
+    numeric('subnet', Number(Cidr.key(peer.subnet))),
+    numeric('VTEP MAC', peer.vtepMac),
+    numeric('public address', peer.publicIp),
   ]
   if (peer.subnet6) claims.push(`subnet ${Cidr.print(peer.subnet6)}`)
   // The IPv6 device is another device with an FDB of its own: its MACs compete among themselves.
-  if (peer.vtepMac6 !== undefined) claims.push(`IPv6 VTEP MAC ${Mac.print(peer.vtepMac6)}`)
+  if (peer.vtepMac6 !== undefined) claims.push(numeric('IPv6 VTEP MAC', peer.vtepMac6))
   if (peer.node !== undefined) claims.push(identityOf(peer))
   return claims
 }
 
+/** In words: `VTEP MAC 02:00:00:00:00:01`. */
+export const printClaim = (claim: Claim): string => {
+  if (typeof claim === 'string') return claim
+  const value = claim % kindUnit
+  const kind = claimKinds[Math.floor(claim / kindUnit)] ?? 'subnet'
+  if (kind === 'subnet') return `subnet ${Cidr.print(Cidr.v4(Ipv4.of(Math.floor(value / 64)), value % 64))}`
+  return `${kind} ${kind === 'public address' ? Ipv4.print(Ipv4.of(value)) : Mac.print(Mac.of(value) ?? noMac)}`
+}
+
+const noMac = Mac.local([])
+
 /** Without a node id, as flannel writes it, the public address is the host. */
 const identityOf = (peer: Peer): Claim =>
-  peer.node === undefined ? `public address ${Ipv4.print(peer.publicIp)}` : `node ${peer.node}`
+  peer.node === undefined ? numeric('public address', peer.publicIp) : `node ${peer.node}`
 
 /**
  * Who of them is a peer: a function of the set, whatever the order in which it came together. A host's newest
@@ -76,7 +95,8 @@ export const arbitrate = (contenders: readonly Contender[]): ReadonlyMap<string,
 export class ClaimIndex {
   // Mutable: one change out of ten thousand contenders must not copy them all.
   readonly #contenders = new Map<string, Contender>()
-  readonly #keysByClaim = new Map<Claim, Set<string>>()
+  /** Almost always one; a set for each of forty thousand claims would be most of the memory. */
+  readonly #keysByClaim = new Map<Claim, string | Set<string>>()
 
   get(key: string): Contender | undefined {
     return this.#contenders.get(key)
@@ -88,8 +108,9 @@ export class ClaimIndex {
     this.#contenders.set(key, contender)
     for (const claim of claimsOf(contender.peer)) {
       const keys = this.#keysByClaim.get(claim)
-      if (keys) keys.add(key)
-      else this.#keysByClaim.set(claim, new Set([key]))
+      if (keys === undefined) this.#keysByClaim.set(claim, key)
+      else if (typeof keys === 'string') this.#keysByClaim.set(claim, new Set([keys, key]))
+      else keys.add(key)
     }
   }
 
@@ -99,14 +120,23 @@ export class ClaimIndex {
     this.#contenders.delete(key)
     for (const claim of claimsOf(contender.peer)) {
       const keys = this.#keysByClaim.get(claim)
-      keys?.delete(key)
-      if (keys?.size === 0) this.#keysByClaim.delete(claim)
+      if (typeof keys === 'object' && keys.size > 1) keys.delete(key)
+      else this.#keysByClaim.delete(claim)
     }
+  }
+
+  /** Somebody else claims some of the same; without, it is a peer and nothing has to be weighed. */
+  isContested({ peer }: Contender): boolean {
+    return claimsOf(peer).some((claim) => {
+      const keys = this.#keysByClaim.get(claim)
+      return typeof keys === 'object' && keys.size > 1
+    })
   }
 
   /** Who claims that, in no particular order. */
   claimants(claim: Claim): Iterable<string> {
-    return this.#keysByClaim.get(claim) ?? []
+    const keys = this.#keysByClaim.get(claim)
+    return typeof keys === 'string' ? [keys] : (keys ?? [])
   }
 
   /** Those contenders and everybody with whom they compete, directly or through others. */

@@ -21,11 +21,11 @@ export const configLimits: JsonLimits = { maxLength: 65_536, maxDepth: 16 }
 export const parseJsonObject = (text: string, name: string, limits: JsonLimits): Parsed<JsonObject> => {
   if (text.length > limits.maxLength)
     return invalid(name, excerpt(text), `must not be longer than ${limits.maxLength} characters`)
-  if (nestingDepth(text) > limits.maxDepth)
-    return invalid(name, excerpt(text), `must not nest deeper than ${limits.maxDepth} levels`)
   const parsed = parse(text)
   if (parsed === undefined) return invalid(name, excerpt(text), 'must be JSON')
-  const json = freeze(parsed)
+  const json = freeze(parsed, limits.maxDepth)
+  if (json === tooDeep)
+    return invalid(name, excerpt(text), `must not nest deeper than ${limits.maxDepth} levels`)
   return isObject(json) ? valid(json) : invalid(name, excerpt(text), 'must be a JSON object: {…}')
 }
 
@@ -53,23 +53,33 @@ const parse = (text: string): unknown => {
   }
 }
 
-/** Recursion is bounded: the depth has been checked on the text. */
-const freeze = (value: unknown): Json => {
-  if (Array.isArray(value)) return value.map(freeze)
-  if (typeof value === 'object' && value !== null)
-    return new Map(Object.entries(value).map(([name, item]) => [foldedName(name), freeze(item)]))
-  return value as null | boolean | number | string // all that JSON.parse leaves
+const tooDeep = Symbol('too deep')
+
+/** JSON.parse needs no stack for depth; what comes after it does, and so stops at `levels`. */
+const freeze = (value: unknown, levels: number): Json | typeof tooDeep => {
+  if (typeof value !== 'object' || value === null) return value as null | boolean | number | string // JSON has no more
+  if (levels === 0) return tooDeep
+  return Array.isArray(value) ? freezeArray(value, levels - 1) : freezeObject(value, levels - 1)
 }
 
-/** How deep brackets nest outside strings; needs no valid JSON. */
-const nestingDepth = (text: string): number => {
-  let depth = 0
-  let deepest = 0
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (token === '[' || token === '{') deepest = Math.max(deepest, ++depth)
-    else if (token === ']' || token === '}') depth--
+const freezeArray = (array: readonly unknown[], levels: number): readonly Json[] | typeof tooDeep => {
+  const frozen: Json[] = []
+  for (const value of array) {
+    const item = freeze(value, levels)
+    if (item === tooDeep) return tooDeep
+    frozen.push(item)
   }
-  return deepest
+  return frozen
+}
+
+const freezeObject = (object: object, levels: number): JsonObject | typeof tooDeep => {
+  const frozen = new Map<string, Json>()
+  for (const [name, value] of Object.entries(object)) {
+    const item = freeze(value, levels)
+    if (item === tooDeep) return tooDeep
+    frozen.set(foldedName(name), item)
+  }
+  return frozen
 }
 
 const excerpt = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text)

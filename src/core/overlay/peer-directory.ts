@@ -1,5 +1,5 @@
 import { admit } from './admission.ts'
-import { arbitrate, type Contender, type Claim, ClaimIndex, claimsOf, type Defeat } from './contention.ts'
+import { arbitrate, type Claim, ClaimIndex, claimsOf, type Contender, type Defeat, printClaim } from './contention.ts'
 import type { OwnContext } from './own.ts'
 import { type Peer, type PeerChange, type Rejection, type RejectionCode, samePeer } from './peer.ts'
 import type { RecordEvent, StoredRecord } from './record.ts'
@@ -141,7 +141,8 @@ export class PeerDirectory {
 
   /** Arbitrates anew wherever the batch has touched something. */
   #settle(batch: Batch): readonly PeerChange[] {
-    const affected = this.#contenders.component(batch.touched)
+    const { alone, contested } = this.#weigh(batch.touched)
+    const affected = this.#contenders.component(contested)
     const defeats = arbitrate(affected)
     const gone: PeerChange[] = []
     const come: PeerChange[] = []
@@ -153,7 +154,7 @@ export class PeerDirectory {
       this.#peers.delete(key)
       gone.push({ key, before, after: undefined, reason: batch.reasons.get(key) ?? 'deleted' })
     }
-    for (const { peer } of affected) {
+    for (const { peer } of [...alone, ...affected]) {
       const { key } = peer
       const before = this.#peers.get(key)
       const defeat = defeats.get(key)
@@ -169,8 +170,20 @@ export class PeerDirectory {
     return [...gone, ...come]
   }
 
+  #weigh(keys: Iterable<string>): { alone: readonly Contender[]; contested: readonly string[] } {
+    const alone: Contender[] = []
+    const contested: string[] = []
+    for (const key of keys) {
+      const contender = this.#contenders.get(key)
+      if (!contender) continue
+      if (this.#contenders.isContested(contender)) contested.push(key)
+      else alone.push(contender)
+    }
+    return { alone, contested }
+  }
+
   #noteDefeat(key: string, defeat: Defeat | undefined): void {
-    const rule = defeat && `${defeat.claim} belongs to ${defeat.by}`
+    const rule = defeat && `${printClaim(defeat.claim)} belongs to ${defeat.by}`
     if (rule === undefined) this.#outranked.delete(key)
     else this.#refuse(this.#outranked, { key, code: 'outranked', rule })
   }

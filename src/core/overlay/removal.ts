@@ -61,7 +61,8 @@ export class RemovalPolicy {
     const removals: PeerChange[] = []
     for (const change of changes) if (!change.after) removals.push(...this.#depart(change, now))
     this.#brake(now)
-    for (const { after } of changes) if (after) removals.push(...this.#replaced(after))
+    if (this.#held.size > 0)
+      for (const { after } of changes) if (after) removals.push(...this.#replaced(after))
     return [...removals, ...arrivals]
   }
 
