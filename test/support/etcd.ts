@@ -21,10 +21,19 @@ export interface EtcdOptions {
   readonly listen?: string
   /** Client port of the first member; a free one by default. */
   readonly port?: number
+  /** Gives each member a machine of its own, instead of `members` on one; client port 2379, peer port 2380. */
+  readonly machines?: readonly EtcdMachine[]
   /** Serve clients over TLS. */
   readonly tls?: EtcdTls
   /** Further flags of etcd. */
   readonly flags?: readonly string[]
+}
+
+export interface EtcdMachine {
+  /** Command prefix of the member there. */
+  readonly wrap: readonly string[]
+  /** Address that clients and the other members reach it at. */
+  readonly address: string
 }
 
 /** A private etcd on free ports with its data in a temporary directory: alone or a small cluster. */
@@ -42,14 +51,13 @@ export class Etcd {
   /** Resolves when every member serves requests. */
   static async start(options: EtcdOptions = {}): Promise<Etcd> {
     const directory = mkdtempSync(join(tmpdir(), 'tweed-etcd-'))
-    const count = options.members ?? 1
-    const ports = await freePorts(2 * count)
-    const host = options.listen ?? '127.0.0.1'
-    const places = Array.from({ length: count }, (_, index) => ({
+    const scheme = options.tls ? 'https' : 'http'
+    const places = (await machinesOf(options)).map(({ wrap, address, ports }, index) => ({
       name: `m${index}`,
       directory: join(directory, `m${index}`),
-      client: `${options.tls ? 'https' : 'http'}://${host}:${(index === 0 && options.port) || (ports[2 * index] ?? 0)}`,
-      peer: `http://${host}:${ports[2 * index + 1] ?? 0}`,
+      wrap,
+      client: `${scheme}://${address}:${ports.client}`,
+      peer: `http://${address}:${ports.peer}`,
     }))
     const cluster = places.map(({ name, peer }) => `${name}=${peer}`).join(',')
     const members = places.map((place) => new EtcdMember(place, cluster, options))
@@ -146,8 +154,24 @@ export class Etcd {
   }
 }
 
+interface Machine extends EtcdMachine {
+  readonly ports: { readonly client: number; readonly peer: number }
+}
+
+const machinesOf = async (options: EtcdOptions): Promise<readonly Machine[]> => {
+  if (options.machines)
+    return options.machines.map((machine) => ({ ...machine, ports: { client: 2379, peer: 2380 } }))
+  const { members = 1, wrap = [], listen: address = '127.0.0.1' } = options
+  const free = await freePorts(2 * members)
+  return Array.from({ length: members }, (_, i) => {
+    const client = (i === 0 && options.port) || (free[2 * i] ?? 0)
+    return { wrap, address, ports: { client, peer: free[2 * i + 1] ?? 0 } }
+  })
+}
+
 interface Place {
   readonly name: string
+  readonly wrap: readonly string[]
   readonly directory: string
   readonly client: string
   readonly peer: string
@@ -156,6 +180,7 @@ interface Place {
 export class EtcdMember {
   readonly url: string
   readonly #place: Place
+  readonly #cluster: string
   readonly #argv: readonly string[]
   #daemon: Daemon | undefined
 
@@ -163,8 +188,9 @@ export class EtcdMember {
     const { tls } = options
     this.url = place.client
     this.#place = place
+    this.#cluster = cluster
     this.#argv = [
-      ...(options.wrap ?? []),
+      ...place.wrap,
       'etcd',
       `--name=${place.name}`,
       `--data-dir=${place.directory}`,
@@ -201,6 +227,24 @@ export class EtcdMember {
 
   resume(): void {
     this.#daemon?.signal('SIGCONT')
+  }
+
+  get running(): boolean {
+    return this.#daemon?.running === true
+  }
+
+  /** Replaces its data by those of a file that `etcdctl snapshot save` has made; it must not run. */
+  async restore(file: string): Promise<void> {
+    await this.forget()
+    const { name, directory, peer } = this.#place
+    const command = ['env', 'ETCDCTL_API=3', 'etcdctl', 'snapshot', 'restore', file]
+    const membership = [`--name=${name}`, `--initial-cluster=${this.#cluster}`]
+    await output([
+      ...command,
+      ...membership,
+      `--data-dir=${directory}`,
+      `--initial-advertise-peer-urls=${peer}`,
+    ])
   }
 
   async forget(): Promise<void> {

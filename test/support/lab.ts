@@ -10,6 +10,8 @@ export interface LabOptions {
   readonly hosts: number
   /** Of the network that is written to etcd before any agent starts; undefined writes none. */
   readonly config?: object | undefined
+  /** How many etcd members on machines of their own, at 192.0.2.2, 192.0.2.3, …; by default etcd is 192.0.2.1. */
+  readonly etcdMembers?: number
   /** Flags of every agent, before those of a single start. */
   readonly agentFlags?: readonly string[]
   /** Command line of `tweed`: the built program, unless `TWEED_PROGRAM` or this names another. */
@@ -19,7 +21,6 @@ export interface LabOptions {
 export const defaultConfig = { Network: '10.5.0.0/16', Backend: { Type: 'vxlan' } }
 export const prefix = '/coreos.com/network'
 const underlayAddress = '192.0.2.1'
-const endpoint = `http://${underlayAddress}:2379`
 
 const builtProgram = (): readonly string[] =>
   process.env['TWEED_PROGRAM']?.split(' ') ?? [
@@ -37,14 +38,19 @@ let labs = 0
 export class Lab {
   readonly underlay: Netns
   readonly hosts: readonly Host[]
-  readonly endpoint = endpoint
+  /** As `--etcd-endpoints` takes it. */
+  readonly endpoint: string
+  /** Where the etcd members are, if each has a machine of its own. */
+  readonly memberNetns: readonly Netns[]
   readonly #folder: string
   readonly etcd: Etcd
 
-  private constructor(underlay: Netns, etcd: Etcd, hosts: readonly Host[], folder: string) {
+  private constructor({ underlay, etcd, hosts, folder, memberNetns }: LabParts) {
     this.underlay = underlay
     this.etcd = etcd
+    this.endpoint = etcd.endpoints
     this.hosts = hosts
+    this.memberNetns = memberNetns
     this.#folder = folder
   }
 
@@ -58,12 +64,22 @@ export class Lab {
       `addr add ${underlayAddress}/24 dev br0`,
       'link set br0 up',
     ])
-    const etcd = await Etcd.start({ wrap: underlay.wrap([]), listen: underlayAddress, port: 2379 })
+    const memberNetns: Netns[] = []
+    for (let i = 0; i < (options.etcdMembers ?? 0); i++)
+      memberNetns.push(
+        await connectMachine(underlay, { name: `m${i}`, netns: `${name}m${i}`, address: `192.0.2.${2 + i}` }),
+      )
+    const machines = memberNetns.map((netns, i) => ({ wrap: netns.wrap([]), address: `192.0.2.${2 + i}` }))
+    const etcd = await Etcd.start({
+      ...{ wrap: underlay.wrap([]), listen: underlayAddress, port: 2379 },
+      ...(machines.length > 0 && { machines }),
+    })
     const hosts: Host[] = []
     for (let i = 1; i <= options.hosts; i++) {
-      hosts.push(await addHost(underlay, { options, name: `h${i}`, netns: `${name}h${i}`, index: i, folder }))
+      const place = { options, name: `h${i}`, netns: `${name}h${i}`, index: i, folder }
+      hosts.push(await addHost(underlay, { ...place, endpoints: etcd.endpoints }))
     }
-    const lab = new Lab(underlay, etcd, hosts, folder)
+    const lab = new Lab({ underlay, etcd, hosts, folder, memberNetns })
     const config = 'config' in options ? options.config : defaultConfig
     if (config !== undefined) await lab.putConfig(config)
     return lab
@@ -133,7 +149,7 @@ export class Lab {
       })
     await Promise.all(this.hosts.map((host) => tryTo(host.destroy())))
     await this.etcd.stop()
-    await tryTo(this.underlay.remove())
+    for (const netns of [...this.memberNetns, this.underlay]) await tryTo(netns.remove())
     await rm(this.#folder, { recursive: true, force: true })
   }
 }
@@ -145,20 +161,38 @@ export interface EtcdEntry {
   readonly isLeased: boolean
 }
 
+interface LabParts {
+  readonly underlay: Netns
+  readonly etcd: Etcd
+  readonly hosts: readonly Host[]
+  readonly folder: string
+  readonly memberNetns: readonly Netns[]
+}
+
 interface HostPlace {
   readonly options: LabOptions
+  readonly endpoints: string
   readonly name: string
   readonly netns: string
   readonly index: number
   readonly folder: string
 }
 
+/** A new machine on the underlay; `name` is that of its port there. */
+const connectMachine = async (
+  underlay: Netns,
+  machine: { readonly name: string; readonly netns: string; readonly address: string },
+): Promise<Netns> => {
+  const netns = await Netns.add(machine.netns)
+  await veth([underlay, machine.name], [netns, 'eth0'])
+  await underlay.batch([`link set ${machine.name} master br0`])
+  await netns.batch([`addr add ${machine.address}/24 dev eth0`, `route add default via ${underlayAddress}`])
+  return netns
+}
+
 const addHost = async (underlay: Netns, place: HostPlace): Promise<Host> => {
-  const netns = await Netns.add(place.netns)
   const address = `192.0.2.${10 + place.index}`
-  await veth([underlay, place.name], [netns, 'eth0'])
-  await underlay.batch([`link set ${place.name} master br0`])
-  await netns.batch([`addr add ${address}/24 dev eth0`, `route add default via ${underlayAddress}`])
+  const netns = await connectMachine(underlay, { ...place, address })
   const folder = join(place.folder, place.name)
   await mkdir(folder)
   return new Host({
@@ -168,7 +202,7 @@ const addHost = async (underlay: Netns, place: HostPlace): Promise<Host> => {
     folder,
     program: place.options.program ?? builtProgram(),
     agentFlags: [
-      ...['--etcd-endpoints', endpoint, '--etcd-prefix', prefix, '--log-format', 'json'],
+      ...['--etcd-endpoints', place.endpoints, '--etcd-prefix', prefix, '--log-format', 'json'],
       ...(place.options.agentFlags ?? []),
     ],
   })

@@ -1,6 +1,13 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 
-/** A wire between a client and a server on loopback that can be cut, starved and counted. */
+export interface TcpAddress {
+  readonly host: string
+  readonly port: number
+}
+
+const loopback = '127.0.0.1'
+
+/** A wire between a client and a server, on loopback by default, that can be cut, starved and counted. */
 export class TcpProxy {
   readonly #server: Server
   readonly #pairs = new Set<readonly [Socket, Socket]>()
@@ -14,7 +21,9 @@ export class TcpProxy {
   /** Sees what the server says before the client does, and may lose it, or cut the wire, by returning `'drop'` or `'cut'`. */
   onAnswer: ((chunk: Buffer) => 'pass' | 'drop' | 'cut') | undefined
 
-  private constructor(targetPort: number) {
+  readonly #frozen = new WeakSet<Socket>()
+
+  private constructor(target: TcpAddress) {
     this.#server = createServer((client) => {
       this.accepted++
       this.#clients.add(client)
@@ -22,18 +31,28 @@ export class TcpProxy {
       client.on('error', () => client.destroy())
       if (this.refuse) client.resetAndDestroy()
       else if (this.silent) client.resume()
-      else this.#join(client, connect(targetPort, '127.0.0.1'))
+      else this.#join(client, connect(target))
     })
   }
 
-  static async open(targetPort: number): Promise<TcpProxy> {
-    const proxy = new TcpProxy(targetPort)
-    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+  /** `target` is a port on loopback or an address; listens on a free port of loopback unless told otherwise. */
+  static async open(
+    target: number | TcpAddress,
+    at: TcpAddress = { host: loopback, port: 0 },
+  ): Promise<TcpProxy> {
+    const proxy = new TcpProxy(typeof target === 'number' ? { host: loopback, port: target } : target)
+    await new Promise<void>((resolve) => proxy.#server.listen(at, resolve))
     return proxy
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    const { address, port } = this.#server.address() as AddressInfo
+    return `http://${address}:${port}`
+  }
+
+  /** Connections that are open now stay so and carry nothing any more, for ever. */
+  freeze(): void {
+    for (const client of this.#clients) this.#frozen.add(client)
   }
 
   /** Connections that are open now. */
@@ -56,8 +75,11 @@ export class TcpProxy {
   #join(client: Socket, server: Socket): void {
     const pair = [client, server] as const
     this.#pairs.add(pair)
-    client.on('data', (chunk) => server.write(chunk))
+    client.on('data', (chunk) => {
+      if (!this.#frozen.has(client)) server.write(chunk)
+    })
     server.on('data', (chunk) => {
+      if (this.#frozen.has(client)) return
       const verdict = this.onAnswer?.(chunk) ?? 'pass'
       if (verdict === 'cut') this.cut()
       if (verdict === 'pass') client.write(chunk)

@@ -1,0 +1,92 @@
+import { recordOf, subnetKey } from '../overlay.ts'
+import type { EtcdAccess } from './etcd-access.ts'
+
+/** Fake peers: 10.5.101.0/24 to 10.5.160.0/24. */
+export const fakes = 60
+/** So few are away at a time that no agent takes it for a mass departure (30 %). */
+const mostAway = 12
+const periodMs = 20 // about 50 writes a second
+
+export const fakeKey = (number: number): string => subnetKey(`10.5.${100 + number}.0/24`)
+
+/** Versions of a fake peer differ in public address and MAC, alone or together. */
+export const fakeRecord = (number: number, version: number): string =>
+  recordOf(number, {
+    publicIp: `${version & 1 ? '203.0.113' : '198.51.100'}.${number}`,
+    mac: `02:00:5e:00:0${(version >> 1) & 1}:${number.toString(16).padStart(2, '0')}`,
+  })
+
+/** A writer that puts, changes and deletes fake peers without a pause, for as long as it runs. */
+export class Churn {
+  readonly #etcd: EtcdAccess
+  readonly #random: () => number
+  readonly #away = new Set<number>()
+  #writes = 0
+  #running: Promise<void> | undefined
+  #stop = false
+
+  constructor(etcd: EtcdAccess, random: () => number) {
+    this.#etcd = etcd
+    this.#random = random
+  }
+
+  get writes(): number {
+    return this.#writes
+  }
+
+  /** Puts every fake peer, in any version. */
+  async fill(): Promise<void> {
+    this.#away.clear()
+    const numbers = Array.from({ length: fakes }, (_, i) => i + 1)
+    await this.#etcd.putAll(numbers.map((n) => [fakeKey(n), fakeRecord(n, this.#draw(4))] as const))
+  }
+
+  start(): void {
+    this.#stop = false
+    this.#running ??= this.#run()
+  }
+
+  /** Ends the writing, and puts whoever is away, so that nothing is held for long. */
+  async stop(): Promise<void> {
+    this.#stop = true
+    await this.#running
+    this.#running = undefined
+    for (const number of this.#away) await this.#etcd.put(fakeKey(number), fakeRecord(number, this.#draw(4)))
+    this.#away.clear()
+  }
+
+  /** `count` writes as fast as etcd takes them. */
+  async burst(count: number): Promise<void> {
+    const next = async (left: number): Promise<void> => {
+      for (let i = 0; i < left; i++) await this.#write()
+    }
+    await Promise.all(Array.from({ length: 20 }, () => next(count / 20)))
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop) {
+      const pause = new Promise((resolve) => setTimeout(resolve, periodMs))
+      // etcd may be away for longer than the experimenter's patience, or refuse: that is what is being tested.
+      await this.#write().catch(() => undefined)
+      await pause
+    }
+  }
+
+  async #write(): Promise<void> {
+    const number = 1 + this.#draw(fakes)
+    this.#writes++
+    if (this.#draw(3) === 0 && this.#away.size < mostAway) {
+      this.#away.add(number)
+      await this.#etcd.delete(fakeKey(number))
+      return
+    }
+    const [longest = number] = this.#away
+    const who = this.#draw(2) === 0 ? longest : number
+    this.#away.delete(who)
+    await this.#etcd.put(fakeKey(who), fakeRecord(who, this.#draw(4)))
+  }
+
+  #draw(below: number): number {
+    return Math.floor(this.#random() * below)
+  }
+}

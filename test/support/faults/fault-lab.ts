@@ -1,0 +1,337 @@
+import { expect } from 'chai'
+import { join } from 'node:path'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import type { Host } from '../host.ts'
+import { Lab, prefix } from '../lab.ts'
+import { Netns } from '../netns.ts'
+import { halfConfig, recordOf } from '../overlay.ts'
+import { eventually, output } from '../process.ts'
+import { TcpProxy } from '../tcp-proxy.ts'
+import { Churn, fakeKey, fakes } from './churn.ts'
+import { cpuShares } from './cpu.ts'
+import { EtcdAccess } from './etcd-access.ts'
+import { Member } from './member.ts'
+import { differencesOn, type Expected } from './oracle.ts'
+import { PingMesh } from './ping-mesh.ts'
+
+export interface FaultLabOptions {
+  /** Further hosts, with an agent when a test starts it and without containers that are pinged. */
+  readonly spares?: number
+  readonly agentFlags?: readonly string[]
+  /** Of the writer and of whoever asks; the same numbers make the same history, but for etcd's own timing. */
+  readonly random?: () => number
+}
+
+/** Hosts with containers between which packets flow all the time. */
+const talking = 3
+const memberCount = 3
+const experimenter = '192.0.2.9'
+const wireAddress = (member: number): string => `192.0.2.${202 + member}`
+/** How much of a core an agent may use while etcd is away. */
+export const calmShare = 0.02
+
+/** Number of the fake peer that {@link FaultLab.learns} changes. */
+const news = fakes + 10
+
+let taps = 0
+
+/**
+ * Three hosts that talk to each other without a pause, three etcd members on machines of their own, a writer that
+ * churns through sixty fake peers, and an oracle. The test process is a machine of its own on the same underlay.
+ */
+export class FaultLab {
+  readonly lab: Lab
+  readonly members: readonly Member[]
+  readonly etcd: EtcdAccess
+  readonly churn: Churn
+  readonly random: () => number
+  readonly #folder: string
+  #pings: PingMesh | undefined
+  #news = 0
+
+  private constructor(lab: Lab, members: readonly Member[], random: () => number, folder: string) {
+    this.lab = lab
+    this.members = members
+    this.random = random
+    this.#folder = folder
+    this.etcd = new EtcdAccess(members.map(({ etcd }) => etcd.url))
+    this.churn = new Churn(this.etcd, random)
+  }
+
+  /** Resolves when all talking hosts are ready, know all fake peers and each other, and answer pings. */
+  static async create({ spares = 0, agentFlags = [], random }: FaultLabOptions = {}): Promise<FaultLab> {
+    const lab = await Lab.create({
+      hosts: talking + spares,
+      etcdMembers: memberCount,
+      config: halfConfig,
+      agentFlags: ['--hold', '2s', '--lease-ttl', '60s', ...agentFlags],
+    })
+    await joinUnderlay(lab)
+    const members = await Promise.all(
+      lab.etcd.members.map(async (etcd, i) => {
+        const netns = lab.memberNetns[i]
+        if (!netns) throw new Error(`member ${i} has no machine`)
+        const address = `192.0.2.${2 + i}`
+        const wire = await TcpProxy.open({ host: address, port: 2379 }, { host: wireAddress(i), port: 2379 })
+        return new Member({ etcd, netns, address, wire })
+      }),
+    )
+    const folder = await mkdtemp(join(tmpdir(), 'tweed-faults-'))
+    const faults = new FaultLab(lab, members, random ?? Math.random, folder)
+    await faults.#begin()
+    return faults
+  }
+
+  /** The hosts that talk. */
+  get hosts(): readonly Host[] {
+    return this.lab.hosts.slice(0, talking)
+  }
+
+  host(number: number): Host {
+    return this.lab.host(number)
+  }
+
+  /** Hosts whose agents run. */
+  get running(): readonly Host[] {
+    return this.lab.hosts.filter(({ agent }) => agent?.running)
+  }
+
+  /** The member that the agent of this host watches, among those it is connected to. */
+  async attached(host: Host): Promise<Member> {
+    return eventually(`${host.name} is connected to etcd`, async () => {
+      const sockets = await host.exec('ss', '-tnHiO', 'state', 'established', 'dport = :2379')
+      const heard = sockets.split('\n').flatMap((text) => {
+        const address = /(192\.0\.2\.\d+):2379/.exec(text)?.[1]
+        const agoMs = Number(/lastrcv:(\d+)/.exec(text)?.[1] ?? 0)
+        const member = this.members.find((each) => each.address === address)
+        return member ? [{ member, agoMs }] : []
+      })
+      return heard.sort((a, b) => a.agoMs - b.agoMs)[0]?.member
+    })
+  }
+
+  async leader(): Promise<Member> {
+    return eventually('a leader', async () => {
+      const isLeader = await Promise.all(this.members.map(leads))
+      return this.members[isLeader.indexOf(true)]
+    })
+  }
+
+  others(member: Member): readonly Member[] {
+    return this.members.filter((each) => each !== member)
+  }
+
+  /** Does it to every member at once. */
+  async all(work: (member: Member) => Promise<void>): Promise<void> {
+    await Promise.all(this.members.map(work))
+  }
+
+  /** All data gone, under the same cluster id. */
+  async wipe(): Promise<void> {
+    await this.lab.etcd.wipe()
+  }
+
+  /** A backup of what etcd holds now, for {@link restore}. */
+  async backup(): Promise<string> {
+    const file = join(this.#folder, `backup-${Math.floor(performance.now())}.db`)
+    const [member] = this.members
+    await output(['env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', member?.etcd.url ?? '', 'snapshot', 'save', file]) // prettier-ignore
+    return file
+  }
+
+  /** What an operator does with a backup: stop all, restore each, start all. */
+  async restore(file: string): Promise<void> {
+    await this.lab.etcd.kill()
+    await Promise.all(this.members.map(({ etcd }) => etcd.restore(file)))
+    await this.lab.etcd.restart()
+  }
+
+  /** Undoes every fault; resolves when all members serve. */
+  async heal(): Promise<void> {
+    await this.all((member) => member.heal())
+  }
+
+  putConfig(config: object = halfConfig): Promise<void> {
+    return this.etcd.put(`${prefix}/config`, JSON.stringify(config))
+  }
+
+  /** Starts the agent anew after its end or after ending it; resolves when it is ready. */
+  async restart(
+    host: Host,
+    flags: readonly string[] = [],
+    signal: NodeJS.Signals = 'SIGTERM',
+  ): Promise<void> {
+    await host.agent?.kill(signal)
+    await (await host.startAgent(flags)).waitReady(60_000)
+  }
+
+  /** Flags of an agent that reaches etcd through the wires. */
+  get byWire(): readonly string[] {
+    return ['--etcd-endpoints', this.members.map((_, i) => `http://${wireAddress(i)}:2379`).join(',')]
+  }
+
+  /** Hangs the record of each host on a lease of so few seconds, which its agent then adopts. */
+  async shortenLeases(seconds: number, hosts: readonly Host[] = this.hosts): Promise<void> {
+    for (const host of hosts) {
+      const key = await this.keyOf(host)
+      await host.agent?.kill('SIGTERM')
+      const value = (await this.etcd.get(key))?.value.toString() ?? ''
+      await this.etcd.put(key, value, await this.etcd.grant(seconds))
+      await this.restart(host)
+    }
+  }
+
+  async keyOf(host: Host): Promise<string> {
+    const key = (await host.status()).lease?.key
+    if (key === undefined) throw new Error(`${host.name} has no subnet`)
+    return `${prefix}/subnets/${key}`
+  }
+
+  /** Where the log of this agent stands, for {@link says}. */
+  heard(host: Host): number {
+    return host.agent?.logs.length ?? 0
+  }
+
+  /** Resolves with the first line of the log, from there on, that matches. */
+  async says(host: Host, pattern: RegExp, from = 0, timeoutMs = 45_000): Promise<string> {
+    const find = () => host.agent?.logs.slice(from).find((text) => pattern.test(text))
+    return eventually(`${host.name} says ${String(pattern)}`, find, timeoutMs).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${host.agent?.logs.slice(from).slice(-20).join('\n') ?? ''}`)
+    })
+  }
+
+  /** What the agent's health gives as reasons, once `accept` likes them. */
+  async reasons(host: Host, accept: (codes: readonly string[]) => boolean): Promise<readonly string[]> {
+    let last: readonly string[] = []
+    return eventually(
+      `health of ${host.name}`,
+      async () => {
+        last = (await host.status()).health.reasons.map(({ code }) => code)
+        return accept(last) ? last : undefined
+      },
+      45_000,
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}: ${last.join()}`)
+    })
+  }
+
+  /** Expects the agents of these hosts to use next to nothing while etcd is away. Nobody may ask them meanwhile. */
+  async expectCalm(hosts: readonly Host[] = this.hosts, forMs = 4000): Promise<void> {
+    const pids = hosts.map(({ agent }) => agent?.pid ?? 0)
+    const shares = await cpuShares(pids, forMs)
+    expect(Math.max(...shares), `CPU of the agents: ${shares.join()}`).to.be.lessThan(calmShare)
+  }
+
+  /** Resolves when the agent knows something that was written only now. */
+  async learns(host: Host): Promise<void> {
+    const publicIp = `203.0.113.${100 + (this.#news++ % 100)}`
+    await this.etcd.put(fakeKey(news), recordOf(news, { publicIp }))
+    const knows = async () =>
+      (await host.peers()).some((peer) => peer.publicIp === publicIp && peer.state === 'programmed') ||
+      undefined
+    await eventually(`${host.name} learns of ${publicIp}`, knows, 45_000)
+  }
+
+  /** Resolves when etcd has no such key. */
+  async vanishes(key: string): Promise<void> {
+    await eventually(`${key} vanishes`, async () => ((await this.etcd.get(key)) ? undefined : true), 30_000)
+  }
+
+  /** A line for each difference between etcd's list, the agents' views and the kernels' tables. */
+  async differences(expected: Expected = {}): Promise<readonly string[]> {
+    const kvs = await this.etcd.list(`${prefix}/subnets/`)
+    const asked = this.running.filter((host) => !expected.without?.includes(host))
+    return (await Promise.all(asked.map((host) => differencesOn(host, kvs, expected)))).flat()
+  }
+
+  /** Resolves when there is no difference; rejects with those that stay. */
+  async converged(expected: Expected = {}): Promise<void> {
+    let last: readonly string[] = []
+    await eventually(
+      'no differences',
+      async () => {
+        last = await this.differences(expected).catch((error: unknown) => [String(error)])
+        return last.length === 0 ? true : undefined
+      },
+      45_000,
+    ).catch((error: unknown) => {
+      throw new Error([String(error), ...last.slice(0, 12)].join('\n'))
+    })
+  }
+
+  /**
+   * One row of the fault matrix: under churn and pings it does what `fault` says, heals, and expects no packet
+   * lost, no difference, and every subnet with its host.
+   */
+  async row(fault: () => Promise<void>, expected: Expected = {}): Promise<void> {
+    const subnets = await this.#subnets()
+    const mark = this.#pings?.mark() ?? new Map<object, number>()
+    this.churn.start()
+    try {
+      await fault()
+    } finally {
+      await this.heal()
+      await this.churn.stop()
+    }
+    await this.converged(expected)
+    expect(await this.#pings?.losses(mark), 'packets lost').to.deep.equal([])
+    expect(await this.#subnets(), 'own subnets').to.deep.equal(subnets)
+  }
+
+  /** New processes for the pings, whose sequence numbers are sixteen bits. */
+  async ping(): Promise<void> {
+    await this.#pings?.stop()
+    this.#pings = await PingMesh.start(this.hosts.flatMap(({ containers }) => containers))
+  }
+
+  async destroy(): Promise<void> {
+    for (const member of this.members) member.resume()
+    for (const { wire } of this.members) wire.close()
+    await this.#pings?.stop()
+    this.etcd.close()
+    await this.lab.destroy()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+
+  async #begin(): Promise<void> {
+    await this.churn.fill()
+    await Promise.all(
+      this.hosts.map(async (host) =>
+        (await host.startAgent()).waitReady(60_000).then(() => host.addContainer('c')),
+      ),
+    )
+    await this.converged()
+    await this.ping()
+  }
+
+  async #subnets(): Promise<readonly string[]> {
+    return Promise.all(this.hosts.map(async (host) => (await host.subnetEnv()).subnet))
+  }
+}
+
+const leads = async ({ etcd }: Member): Promise<boolean> => {
+  const access = new EtcdAccess([etcd.url])
+  try {
+    const { leader, header } = await access.ask(({ client }) => client.maintenance.status())
+    return leader === header.member_id
+  } catch {
+    return false
+  } finally {
+    access.close()
+  }
+}
+
+/** Gives the test process an interface on the underlay, with an address of its own and those of the wires. */
+const joinUnderlay = async (lab: Lab): Promise<void> => {
+  const name = `tap${taps++}`
+  if (!(lab.underlay instanceof Netns)) throw new Error('no laboratory')
+  const own = (...args: readonly string[]) => output(['ip', ...args])
+  await lab.underlay.batch([
+    `link add ${name} type veth peer name ${name} netns ${process.pid}`,
+    `link set ${name} master br0 up`,
+  ])
+  await own('link', 'set', name, 'up')
+  for (const address of [experimenter, ...Array.from({ length: memberCount }, (_, i) => wireAddress(i))])
+    await own('addr', 'add', `${address}/24`, 'dev', name)
+}
