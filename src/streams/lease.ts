@@ -109,7 +109,9 @@ function hold$(lease: Acquired, options: LeaseOptions): Observable<LeaseState> {
 
 /** Once at a random moment of the first period, then every period ±10 %. */
 function keepAlive$(lease: Acquired, options: LeaseOptions): Observable<LeaseState> {
-  const periodMs = Math.min(3600, options.ttlSeconds / 3) * 1000
+  // An adopted lease has the life that an earlier run asked for, which may be far shorter than ours.
+  const lifeSeconds = Math.min(options.ttlSeconds, lease.remainingSeconds ?? Infinity)
+  const periodMs = Math.min(3600, lifeSeconds / 3) * 1000
   let first = true
   const wait$ = defer(() => {
     const delay = first ? periodMs * options.random() : periodMs * (0.9 + 0.2 * options.random())
@@ -122,7 +124,7 @@ function keepAlive$(lease: Acquired, options: LeaseOptions): Observable<LeaseSta
     ),
     retryTold({
       baseMs: 300,
-      capMs: 60_000,
+      capMs: Math.min(60_000, periodMs),
       random: options.random,
       tell: (fault): LeaseState => ({ kind: 'unsure', lease, fault }),
     }),
