@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { AgentProcess } from '../../support/agent.ts'
 import { etcdFlags, fileFlags, statusBecomes, told } from '../../support/overlay.ts'
 import { Lab } from '../../support/lab.ts'
 import type { Host } from '../../support/host.ts'
@@ -23,20 +24,21 @@ const subnetsInEtcd = async (lab: Lab) =>
 
 describe('agent: twenty that start in the same instant on 32 subnets', () => {
   let lab: Lab
+  let agents: readonly AgentProcess[]
 
   before(async () => {
     lab = await Lab.create({ hosts: 20, config: network('10.5.0.0/19') })
-    await Promise.all(lab.hosts.map((host) => host.startAgent()))
+    agents = await Promise.all(lab.hosts.map((host) => host.startAgent()))
   })
   after(() => lab.destroy())
 
   it('gives each a subnet of its own, and none exits', async () => {
-    const ready = await Promise.all(lab.hosts.map((host) => host.agent?.waitReady(patienceMs)))
-    const subnets = ready.map((status) => status?.lease?.subnet ?? 'none')
+    const ready = await Promise.all(agents.map((agent) => agent.waitReady(patienceMs)))
+    const subnets = ready.map(({ lease }) => lease?.subnet ?? 'none')
     expect(new Set(subnets)).to.have.length(20)
     expect(subnets).not.to.include('none')
     expect([...(await subnetsInEtcd(lab))].sort()).to.deep.equal([...subnets].sort())
-    expect(lab.hosts.filter((host) => host.agent?.running)).to.have.length(20)
+    expect(agents.filter((agent) => agent.running)).to.have.length(20)
   })
 
   it('makes each know and program the nineteen others', async () => {
