@@ -143,6 +143,11 @@ export class Forwarding {
     else this.#tables.missed(row)
   }
 
+  /** The kernel's answer to what {@link take} handed out is complete; what it refused has been told. */
+  answered(ops: readonly Op[]): void {
+    for (const op of ops) this.#tables.answered(op)
+  }
+
   refused(op: Op, fault: Fault, now: Millis): void {
     if (op.verb === 'add' && op.row.link !== this.#link) return // a late word about a device that is gone
     this.#tables.refused(op, fault, now)

@@ -81,6 +81,7 @@ function flush$(kernel: Kernel, forwarding: Forwarding, now: Clock['now']): Obse
     return kernel.apply$(ops).pipe(
       map((refusals): Outcome => {
         for (const { op, fault } of refusals) forwarding.refused(op, fault, now())
+        forwarding.answered(ops)
         return { kind: 'wrote', ops, refusals }
       }),
     )
@@ -110,7 +111,7 @@ function kernelEvents$(
           return of({ kind: 'missed', ip: event.ip, answer })
         }
         case 'row':
-          if (event.row.link !== forwarding.link) return EMPTY
+          if (!forwarding.concerns(event.row)) return EMPTY
           forwarding.edited(event.verb, event.row)
           if (forwarding.tables.pending === 0) return EMPTY
           wake()

@@ -116,8 +116,9 @@ export class Events {
     const seen = readRoute(b, start, end)
     if (!seen || !hasOurMetric(seen)) return
     if (seen.standing) this.#subject$.next({ kind: 'row', verb: isNew ? 'add' : 'remove', row: seen.row, by })
-    // `ip route replace` of somebody else says only what is there now, not what it replaced (fib_trie.c).
-    else if (isNew && (messageFlags(b, start) & NLM_F.replace) !== 0)
+    // `ip route replace` of somebody else says only what is there now, not what it replaced (fib_trie.c); and a
+    // route that goes may have kept ours out.
+    else if (!isNew || (messageFlags(b, start) & NLM_F.replace) !== 0)
       this.#subject$.next({ kind: 'row', verb: 'remove', row: seen.row, by })
   }
 }

@@ -50,6 +50,10 @@ export class Tables {
     for (const table of this.#all) table.retryNow()
   }
 
+  answered(op: Op): void {
+    this.of(op.row).answered(rowKey(op.row))
+  }
+
   dumped(rows: Iterable<Row>): void {
     const fdb: FdbEntry[] = []
     const neighbours: Neighbour[] = []

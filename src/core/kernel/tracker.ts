@@ -96,6 +96,11 @@ export class Tracker<R extends Row> {
     this.#compare(key)
   }
 
+  /** The kernel has answered to what was taken, refusals told before: a retry that succeeded ends its failure. */
+  answered(key: RowKey): void {
+    if (this.#failures.has(key)) this.#compare(key)
+  }
+
   /** Failures stay on record, but nothing waits because of them. */
   retryNow(): void {
     for (const [key, failure] of this.#failures)
