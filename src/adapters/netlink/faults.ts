@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { Fault, type FaultCode } from '../../core/fault.ts'
+import { Fault, type FaultCode, faultCodes } from '../../core/fault.ts'
 import { getSystemErrorName } from 'node:util'
 import { NLM_F, eachAttribute, messageFlags, readString, s32, u32, HEADER_BYTES } from './wire.ts'
 
@@ -45,7 +45,8 @@ const codes: Readonly<Record<number, FaultCode>> = {
 export function faultOf({ errno, text }: Complaint, about: string): Fault {
   const code = codes[errno] ?? 'kernel-refused'
   const name = getSystemErrorName(-errno)
-  return Fault.of(code, `${about}: ${text === '' ? name : `${text} (${name})`}`)
+  const why = code === 'kernel-denied' ? `; ${faultCodes[code]}` : ''
+  return Fault.of(code, `${about}: ${text === '' ? name : `${text} (${name})`}${why}`)
 }
 
 /** Whatever was thrown below the port, as a fault. */
