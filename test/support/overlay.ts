@@ -77,15 +77,18 @@ export const statusBecomes = (
     timeoutMs,
   )
 
-/** The tables in one comparable piece of text per row, sorted, as people write them. */
+/** The tables in one comparable piece of text per row, sorted; without questions of the kernel that nobody answers. */
 export const tableLines = async (host: Host, device = 'tweed.1'): Promise<readonly string[]> => {
   const { routes, neighbours, fdb } = await host.tables(device)
   return [
     ...routes.map((row) => `route ${row.dst} via ${row.gateway ?? '-'} ${row.flags.join()}`),
-    ...neighbours.map((row) => `neigh ${row.dst} ${row.lladdr ?? '-'} ${row.state.join()}`),
+    ...neighbours.filter(isAnswer).map((row) => `neigh ${row.dst} ${row.lladdr ?? '-'} ${row.state.join()}`),
     ...fdb.map((row) => `fdb ${row.mac} ${row.dst ?? '-'} ${row.state ?? ''}`),
   ].sort()
 }
+
+const isAnswer = ({ state }: { readonly state: readonly string[] }): boolean =>
+  !state.includes('INCOMPLETE') && !state.includes('FAILED')
 
 /** Rows of the fake peer with this number among them. */
 export const fakeRows = async (host: Host, number: number, mac = macOf(number)): Promise<readonly string[]> =>
