@@ -23,6 +23,10 @@ export interface HostSetup {
   readonly agentFlags: readonly string[]
 }
 
+/** Without the flags, each with its value, that are given again: some would be added and not replaced. */
+const unlessGiven = (usual: readonly string[], given: readonly string[]): readonly string[] =>
+  usual.filter((_, i) => !given.includes(usual[i - (i % 2)] ?? ''))
+
 /** Bridge that the containers of a host hang on. */
 const bridge = 'cbr0'
 
@@ -54,15 +58,21 @@ export class Host {
     if (this.agent?.running) throw new Error(`${this.name} has an agent already`)
     await mkdir(this.paths.stateDir, { recursive: true })
     await mkdir(this.paths.runDir, { recursive: true })
-    const flags = [...this.#setup.agentFlags, '--iface', 'eth0', ...this.#pathFlags(), ...extraFlags]
+    const usual = unlessGiven(this.#setup.agentFlags, extraFlags)
+    const flags = [...usual, '--iface', 'eth0', ...this.#pathFlags(), ...extraFlags]
     const daemon = this.netns.start(...this.#setup.program, 'agent', ...flags)
     this.agent = new AgentProcess(daemon, this.paths)
     return this.agent
   }
 
-  /** `tweed <args>` on this host, with the directories of its agent. */
+  /** The command line that runs `tweed <args>` on this host. */
+  commandLine(...args: readonly string[]): readonly string[] {
+    return this.netns.wrap([...this.#setup.program, ...args])
+  }
+
+  /** `tweed <args>` on this host. */
   tweed(...args: readonly string[]): Promise<Finished> {
-    return run(this.netns.wrap([...this.#setup.program, ...args]))
+    return run(this.commandLine(...args))
   }
 
   /** What `tweed status --json` prints, asked for directly; rejects without an agent. */
