@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import type { Container } from '../../support/container.ts'
+import { figures } from '../../support/figures.ts'
 import { Lab } from '../../support/lab.ts'
 
 /** A /21 for each host: room for a thousand container addresses. */
@@ -7,15 +8,6 @@ const config = { Network: '10.5.0.0/16', SubnetLen: 21, Backend: { Type: 'vxlan'
 
 /** What waits in the echo's socket buffer, 500 datagrams, is half a second on a machine that is busy. */
 const perSecond = 1000
-
-const percentile = (sorted: readonly number[], share: number) =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
-
-const figures = (rttsMs: readonly number[]) => {
-  const sorted = rttsMs.toSorted((a, b) => a - b)
-  const [p50, p99, max] = [0.5, 0.99, 1].map((share) => percentile(sorted, share).toFixed(2))
-  return `p50 ${p50} p99 ${p99} max ${max} ms`
-}
 
 for (const resolve of ['eager', 'on-miss'] as const)
   describe(`agent: first packets to a thousand addresses (${resolve})`, () => {

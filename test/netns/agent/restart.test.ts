@@ -13,6 +13,7 @@ import {
   tableLines,
   twoContainers,
 } from '../../support/overlay.ts'
+import { eventually } from '../../support/process.ts'
 
 /** Answers that both pings have to get after the last thing that happened, before they are counted. */
 const settled = 20
@@ -119,6 +120,24 @@ for (const resolve of ['eager', 'on-miss'] as const)
       expect(await lab.etcdRevision()).to.equal(revision)
       expect((await b.ping(a.address)).received).to.equal(1)
       expect((await a.ping(b.address)).received).to.equal(1)
+    })
+
+    it('sweeps what a killed agent has left of the moment of promotion', async () => {
+      await host.agent?.kill('SIGKILL')
+      await host.netns.batch(['link del tweed.1'])
+      await restarted()
+      expect((await a.ping(b.address)).received).to.equal(1)
+      await host.agent?.kill('SIGKILL')
+      const isOfContainer = (line: string) => line.startsWith(`neigh ${b.address} `)
+      const ofContainers = (await tableLines(host)).filter(isOfContainer)
+      expect(ofContainers).to.have.length(resolve === 'eager' ? 0 : 1)
+      const lost = await lostDuring(async () => {
+        await restarted()
+        await eventually('rows of hosts alone', async () =>
+          (await tableLines(host)).some(isOfContainer) ? undefined : true,
+        )
+      })
+      expect(lost).to.equal(0)
     })
 
     it('loses nothing when it restarts without etcd, and catches up when etcd is back', async () => {
