@@ -1,0 +1,20 @@
+import { setTimeout } from 'node:timers/promises'
+import type { AgentStatus } from '../../src/core/status.ts'
+import type { Host } from '../../test/support/host.ts'
+import { eventually } from '../../test/support/process.ts'
+
+/** Until this many peers are known and nothing is owed to the kernel. */
+export const knows = (host: Host, peers: number, timeoutMs = 120_000): Promise<AgentStatus> =>
+  eventually(
+    `${host.name} knows ${peers} peers`,
+    async () => {
+      const status = await host.agent?.status()
+      if (!status || status.peers.total !== peers || status.health.state !== 'ready') return undefined
+      const { fdb, neighbours, routes } = status.tables
+      return fdb.pending + neighbours.pending + routes.pending === 0 ? status : undefined
+    },
+    timeoutMs,
+  )
+
+/** For what has to pass by itself: a minute of load, a machine that comes to rest. */
+export const pause = (ms: number): Promise<void> => setTimeout(ms)
