@@ -17,3 +17,18 @@ export const decorrelatedJitter = (baseMs: number, capMs: number, random = Math.
     reset: () => void (last = baseMs),
   }
 }
+
+/**
+ * Doubling, each pause drawn between half of it and all of it. Decorrelated jitter falls back to its base now and
+ * then, and so asks every 0.6 s on average, whatever its cap; this one settles between half the cap and the cap.
+ */
+export const doublingJitter = (baseMs: number, capMs: number, random = Math.random): Backoff => {
+  let step = baseMs
+  return {
+    next: () => {
+      step = Math.min(capMs, step * 2)
+      return step * (0.5 + 0.5 * random())
+    },
+    reset: () => void (step = baseMs),
+  }
+}

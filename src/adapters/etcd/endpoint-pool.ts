@@ -1,4 +1,6 @@
+import { defer, type Observable, of, switchMap, timer } from 'rxjs'
 import type { Fault } from '../../core/fault.ts'
+import { doublingJitter } from './backoff.ts'
 import type { EndpointAddress } from './endpoint-address.ts'
 import { openEndpoint, type Endpoint, type EndpointOptions, type TlsFiles } from './endpoint.ts'
 import { isWorthRetrying, toFault } from './faults.ts'
@@ -9,7 +11,14 @@ import { isWorthRetrying, toFault } from './faults.ts'
  */
 export interface EndpointPool {
   readonly size: number
-  readonly current: () => Endpoint
+  /**
+   * The member in use, when its turn has come: at once while there is one that may answer. Once all have failed in a
+   * row, everybody who asks waits for the same next attempt, so that an agent with many streams knocks as seldom as
+   * one with a single stream: less than once a second.
+   */
+  readonly turn$: Observable<Endpoint>
+  /** It has answered. */
+  readonly succeed: (endpoint: Endpoint) => void
   /** Reports a failure: rotates where another member may do better. Returns the failure as a Fault. */
   readonly fail: (endpoint: Endpoint, error: unknown) => Fault
   /** New certificates: every member is connected again with them. */
@@ -23,6 +32,9 @@ export const openPool = (addresses: readonly EndpointAddress[], initial: Endpoin
     address,
     endpoint: openEndpoint(address, options),
   }))
+  const backoff = doublingJitter(200, 5000)
+  let failures = 0
+  let restUntil = 0
   let index = Math.floor(Math.random() * slots.length) // agents spread over the members
 
   const slot = () => {
@@ -36,21 +48,41 @@ export const openPool = (addresses: readonly EndpointAddress[], initial: Endpoin
     broken.endpoint.close()
     broken.endpoint = openEndpoint(broken.address, options)
   }
+  const rest = () => {
+    failures += 1
+    if (failures >= slots.length) restUntil = performance.now() + backoff.next()
+  }
+  const refresh = () => {
+    failures = 0
+    restUntil = 0
+    backoff.reset()
+  }
+  const turn$: Observable<Endpoint> = defer(() => {
+    const waitMs = restUntil - performance.now()
+    return waitMs > 0 ? timer(waitMs).pipe(switchMap(() => turn$)) : of(slot().endpoint)
+  })
   return {
     size: slots.length,
-    current: () => slot().endpoint,
+    turn$,
+    succeed: (endpoint) => {
+      if (slots.some((each) => each.endpoint === endpoint)) refresh()
+    },
     fail: (endpoint, error) => {
       const fault = toFault(error, endpoint.name)
       if (fault.code === 'etcd-denied') endpoint.forgetToken()
       const failed = slots.find((each) => each.endpoint === endpoint)
       if (!failed) return fault // reported before, by another call: rotate once for each failure of a member
       if (isWorthRetrying(fault) && failed === slot()) index += 1
-      if (fault.code === 'etcd-unreachable') rebuild(failed)
+      if (fault.code === 'etcd-unreachable') {
+        rest()
+        rebuild(failed)
+      }
       return fault
     },
     renew: (tls) => {
       options = { ...options, tls }
       slots.forEach(rebuild)
+      refresh()
     },
     close: () => {
       for (const { endpoint } of slots) endpoint.close()

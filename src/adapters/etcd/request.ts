@@ -1,4 +1,4 @@
-import { catchError, defer, from, retry, switchMap, throwError, timer, type Observable } from 'rxjs'
+import { catchError, defer, from, retry, switchMap, tap, throwError, timer, type Observable } from 'rxjs'
 import { decorrelatedJitter } from './backoff.ts'
 import type { EndpointPool } from './endpoint-pool.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -19,13 +19,14 @@ export const request$ = <T>(
   defer(() => {
     const backoff = decorrelatedJitter(100, 2000)
     let attempt = 0
-    return defer(() => {
-      const endpoint = pool.current()
-      return from(endpoint.ready()).pipe(
-        switchMap(() => endpoint.run(() => request(endpoint, attempt++))),
-        catchError((error: unknown) => throwError(() => pool.fail(endpoint, error))),
-      )
-    }).pipe(
+    return pool.turn$.pipe(
+      switchMap((endpoint) =>
+        from(endpoint.ready()).pipe(
+          switchMap(() => endpoint.run(() => request(endpoint, attempt++))),
+          tap(() => pool.succeed(endpoint)),
+          catchError((error: unknown) => throwError(() => pool.fail(endpoint, error))),
+        ),
+      ),
       retry({
         count: retries,
         delay: (error: unknown) => {

@@ -12,6 +12,7 @@ import {
   NEVER,
   of,
   repeat,
+  switchMap,
   throwError,
   timer,
   type MonoTypeOperatorFunction,
@@ -20,6 +21,7 @@ import {
 import { Fault } from '../../core/fault.ts'
 import type { StoreEvent } from '../../ports/lease-store.ts'
 import { decorrelatedJitter } from './backoff.ts'
+import type { Endpoint } from './endpoint.ts'
 import type { EndpointPool } from './endpoint-pool.ts'
 import { cancelledFault, toFault } from './faults.ts'
 import { request$ } from './request.ts'
@@ -79,7 +81,9 @@ export const watchRange$ = (
           return EMPTY
         }
         const fault = toFault(error)
-        const pause$ = timer(backoff.next()).pipe(ignoreElements())
+        // Unreachable members have a pace of their own, common to all that ask for one.
+        const pauseMs = fault.code === 'etcd-unreachable' ? 200 : backoff.next()
+        const pause$ = timer(pauseMs).pipe(ignoreElements())
         if (fault.code !== 'etcd-compacted')
           return concat(of({ kind: 'disconnected' as const, fault }), pause$)
         cursor = undefined
@@ -100,8 +104,19 @@ const audit$ = (periodMs: number): Observable<never> =>
 
 /** One watch. Errors with a Fault; `etcd-compacted` is the one that asks for a new snapshot. */
 const session$ = (pool: EndpointPool, range: KeyRange, cursor: Cursor): Observable<StoreEvent<RangeEvent>> =>
+  pool.turn$.pipe(switchMap((endpoint) => watchAt$(pool, endpoint, { range, cursor })))
+
+interface Position {
+  readonly range: KeyRange
+  readonly cursor: Cursor
+}
+
+const watchAt$ = (
+  pool: EndpointPool,
+  endpoint: Endpoint,
+  { range, cursor }: Position,
+): Observable<StoreEvent<RangeEvent>> =>
   defer(() => {
-    const endpoint = pool.current()
     let fragments: IEvent[] = []
 
     const read$ = (response: IWatchResponse): Observable<StoreEvent<RangeEvent>> => {
@@ -114,6 +129,7 @@ const session$ = (pool: EndpointPool, range: KeyRange, cursor: Cursor): Observab
         )
       if (header.cluster_id !== cursor.clusterId)
         return throwError(() => resync('the cluster is another one'))
+      if (created) pool.succeed(endpoint)
       if (created)
         return concat(of({ kind: 'connected' as const }), checkPosition$(pool, range, cursor, header))
       if (fragment) {
