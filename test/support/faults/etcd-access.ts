@@ -3,7 +3,10 @@ import { noop } from 'cockatiel'
 
 /** Agents are given longer; here the next member is asked soon. */
 const deadlineMs = 1000
-const patienceMs = 30_000
+
+export interface EtcdAccessOptions extends Partial<IOptions> {
+  readonly patienceMs?: number
+}
 
 let generations = 0
 
@@ -16,9 +19,12 @@ export class EtcdAccess {
   readonly #options: Partial<IOptions>
   #client: Etcd3
   #member = 0
+  readonly #patienceMs: number
 
-  constructor(urls: readonly string[], options: Partial<IOptions> = {}) {
+  /** After `patienceMs` without an answer the last error is told. */
+  constructor(urls: readonly string[], { patienceMs = 30_000, ...options }: EtcdAccessOptions = {}) {
     this.#urls = urls
+    this.#patienceMs = patienceMs
     this.#options = options
     this.#client = this.#open()
   }
@@ -89,7 +95,7 @@ export class EtcdAccess {
 
   /** Asks until somebody answers; what etcd refuses, and a silence of half a minute, are errors. */
   async ask<T>(request: (clients: Clients) => Promise<T>): Promise<T> {
-    const until = Date.now() + patienceMs
+    const until = Date.now() + this.#patienceMs
     for (;;) {
       const client = this.#client
       try {
@@ -97,7 +103,7 @@ export class EtcdAccess {
       } catch (error) {
         const passes =
           /UNAVAILABLE|DEADLINE|CANCELLED|INTERNAL|no leader|timed out|leader changed|already closed/
-        if (!passes.test(String(error)) || Date.now() > until) throw error
+        if (!passes.test(String(error)) || Date.now() >= until) throw error
         this.#nextMember(client)
         await new Promise((resolve) => setTimeout(resolve, 50))
       }

@@ -65,7 +65,7 @@ export class FaultLab {
       hosts: talking + spares,
       etcdMembers: memberCount,
       config: halfConfig,
-      agentFlags: ['--hold', '2s', '--lease-ttl', '60s', ...agentFlags],
+      agentFlags: ['--hold', '30s', '--lease-ttl', '60s', ...agentFlags],
     })
     await joinUnderlay(lab)
     const members = await Promise.all(
@@ -311,7 +311,7 @@ export class FaultLab {
 }
 
 const leads = async ({ etcd }: Member): Promise<boolean> => {
-  const access = new EtcdAccess([etcd.url])
+  const access = new EtcdAccess([etcd.url], { patienceMs: 0 })
   try {
     const { leader, header } = await access.ask(({ client }) => client.maintenance.status())
     return leader === header.member_id
