@@ -17,7 +17,7 @@ const mayImport = {
   },
   'adapters/memory': { layers: ['core', 'ports'], packages: ['rxjs'] },
   'adapters/host': { layers: ['core', 'ports'], packages: ['rxjs', 'pino', 'node-gyp-build', 'node:*'] },
-  config: { layers: ['core', 'ports', 'config'], packages: ['zod', 'node:*'] },
+  config: { layers: ['core', 'ports', 'config'], packages: ['node:*'] },
   cli: { layers: ['core', 'ports', 'config', 'cli'], packages: ['commander', 'rxjs', 'node:*'] },
 }
 const allPackages = [
@@ -28,7 +28,6 @@ const allPackages = [
   'netlink',
   'node-gyp-build',
   'pino',
-  'zod',
   'commander',
 ]
 

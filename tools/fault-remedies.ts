@@ -22,8 +22,6 @@ export const faultRemedies: Readonly<Record<FaultCode, string>> = {
     'Nothing, if it happens once: the subnet is claimed again. Often: somebody deletes keys or revokes leases.',
   'lease-conflict':
     'Two hosts have one public address, or one subnet. Give one of them another address with `--public-ip`; if the other host is gone, delete its record.',
-  'record-rejected':
-    'Not raised as a fault in this version: `tweed peers` lists the record as `rejected` with the rule, and the log says `record.rejected`.',
   'peers-held':
     'Find out who emptied etcd. The rows of the vanished peers stay for ten minutes; peers that come back are taken back without interruption.',
   'link-conflict':
@@ -37,7 +35,7 @@ export const faultRemedies: Readonly<Record<FaultCode, string>> = {
   'kernel-denied':
     'Give the process CAP_NET_ADMIN in its network namespace ([operations](operations.md#systemd)).',
   'netlink-overrun':
-    'Not raised as a fault in this version: lost notifications lead to a dump of the tables by themselves.',
+    'Nothing: the tables are dumped and compared by themselves. Often: something floods the neighbour table; see `misses` in `tweed status`.',
   'netlink-timeout': 'Nothing, if it passes. Often: the machine is overloaded.',
   'forwarding-off':
     'Set `net.ipv4.ip_forward=1`. The agent could not write it: `/proc/sys` is read-only, as in many containers.',

@@ -106,6 +106,7 @@ export const buildProgram = (commands: Commands, version: string): Command => {
     .description('etcd-backed VXLAN overlay agent for Linux hosts')
     .version(version, '-V, --version')
     .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(`${text.trimEnd().replaceAll('\n', ' ')}\n`) }) // one line
     .addHelpText(
       'after',
       `\nEvery flag is also a variable (${variableOf('etcd-endpoints')}) and a key of ${defaultFile}.`,

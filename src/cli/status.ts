@@ -29,7 +29,7 @@ export const printStatus = (status: AgentStatus): string => {
     ],
     [
       'peers',
-      `${String(peers.total)}: ${String(peers.programmed)} programmed, ${String(peers.idle)} idle, ${String(peers.held)} held, ` +
+      `${String(peers.total)}: ${String(peers.programmed)} programmed, ${String(peers.idle)} idle, ${String(peers.pending)} pending, ${String(peers.held)} held, ` +
         `${String(peers.failed)} failed; ${String(peers.rejected)} records ignored`,
     ],
     [

@@ -37,11 +37,14 @@ export const runAgent = async (invocation: Invocation): Promise<number> => {
     tap(narrator(log)),
     tap(whenReady(log, (state) => world.host.notify(state))),
   )
-  const why = await untilStopped(running$, stop$)
-  world.host.notify('STOPPING=1')
-  log.info('agent.stopping', { why })
-  if (why === 'leave') await leaveHost(world, s)
-  close()
+  try {
+    const why = await untilStopped(running$, stop$)
+    world.host.notify('STOPPING=1')
+    log.info('agent.stopping', { why })
+    if (why === 'leave') await leaveHost(world, s)
+  } finally {
+    close() // or its sockets would keep a process alive that has given up
+  }
   return 0
 }
 

@@ -58,7 +58,6 @@ export class Forwarding {
   #tables = new Tables()
   #own: OwnContext | undefined
   #link: number | undefined
-  #strays: Row[] = []
   #prune = false
   #revision = 0
 
@@ -110,6 +109,13 @@ export class Forwarding {
     for (const peer of this.#peers.values()) if (this.hasRows(peer)) this.#wantHost(peer, link)
   }
 
+  /** The device is gone, and its rows with it: nothing can be written until there is another. */
+  dropLink(): void {
+    this.#link = undefined
+    this.#tables = new Tables()
+    this.#answered.clear()
+  }
+
   /** Records of the last run, from disk: they justify no deletion. */
   recall(records: readonly StoredRecord[], now: Millis): void {
     this.#applyPeers(this.directory.apply({ kind: 'snapshot', records }), now)
@@ -127,7 +133,6 @@ export class Forwarding {
   /** The whole truth from the kernel, with the FDB's own word on which hosts are in use. */
   dumped(dump: Dump, now: Millis): void {
     this.#tables.dumped(dump.rows)
-    this.#strays = [...dump.strays]
     for (const peer of this.#peers.values()) this.#adopt(peer, now)
     this.#expireIdle(dump.idleMsByMac, now)
   }
@@ -174,9 +179,7 @@ export class Forwarding {
 
   /** What the kernel is owed next, at most `limit`; believed done from here on, so write it at once. */
   take(now: Millis, limit: number): readonly Op[] {
-    const ops = this.#tables.take(now, { limit, prune: this.#prune })
-    if (ops.length > 0 || !this.#prune) return ops
-    return this.#strays.splice(0, limit).map((row) => ({ verb: 'remove', row }))
+    return this.#tables.take(now, { limit, prune: this.#prune })
   }
 
   /** When {@link tick} or {@link take} has work again. */

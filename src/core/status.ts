@@ -51,19 +51,13 @@ export interface Health {
   readonly reasons: readonly { readonly code: FaultCode | ReasonCode; readonly message: string }[]
 }
 
-export type ReasonCode =
-  | 'starting'
-  | 'no-subnet'
-  | 'no-device'
-  | 'no-snapshot'
-  | 'etcd-disconnected'
-  | 'rows-pending'
-  | 'rows-failed'
+export type ReasonCode = 'no-subnet' | 'no-device' | 'no-snapshot' | 'rows-pending' | 'rows-failed'
 
 export interface PeerCounts {
   readonly total: number
   readonly programmed: number
   readonly idle: number
+  readonly pending: number
   readonly held: number
   readonly failed: number
   /** Records that the validator ignores. */

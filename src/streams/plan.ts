@@ -76,7 +76,7 @@ function rows$(world: World, settings: AgentSettings, standing: Standing): Obser
   )
 }
 
-const nothing: Dump = { rows: [], strays: [], idleMsByMac: new Map() }
+const nothing: Dump = { rows: [], idleMsByMac: new Map() }
 const dumpOf$ = (kernel: Kernel, link: number | undefined): Observable<Dump> =>
   link === undefined ? of(nothing) : kernel.dump$(link)
 

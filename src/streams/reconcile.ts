@@ -1,7 +1,7 @@
 import {
-  concat, concatMap, defer, EMPTY, expand, filter, ignoreElements, interval, map, merge, NEVER, type Observable, of, share, startWith, Subject, switchMap, tap, timer,
+  auditTime, concat, concatMap, defer, EMPTY, expand, filter, ignoreElements, interval, map, merge, NEVER, type Observable, of, share, startWith, Subject, switchMap, tap, timer,
 } from 'rxjs' // prettier-ignore
-import type { Fault } from '../core/fault.ts'
+import { Fault } from '../core/fault.ts'
 import type { Forwarding, MissAnswer } from '../core/forwarding.ts'
 import type { Dump, Op } from '../core/kernel/rows.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
@@ -40,6 +40,18 @@ export interface ReconcileOptions {
   readonly idleCheckMs: number
 }
 
+/** Reasons to look at what is owed. */
+interface Wake {
+  readonly now: () => void
+  readonly soon: () => void
+}
+
+/**
+ * Somebody else's edits come in bursts: a flush of a table, or a device that is going, whose rows go first. The
+ * burst is heard to its end before anything is repaired.
+ */
+const burstMs = 5
+
 /**
  * Keeps the kernel's tables equal to what {@link Forwarding} wants. Events only wake the loop; what is owed is
  * always asked of the state. A miss is answered at once, between two datagrams if need be.
@@ -48,9 +60,10 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
   defer(() => {
     const { kernel, forwarding, clock } = options
     const wake$ = new Subject<void>()
+    const soon$ = new Subject<void>()
     const settled$ = new Subject<void>()
     const now = (): ReturnType<Clock['now']> => clock.now()
-    const wake = (): void => wake$.next()
+    const wake: Wake = { now: () => wake$.next(), soon: () => soon$.next() }
 
     const owned$ = options.own$.pipe(tap((own) => forwarding.setOwn(own, now())))
     const records$ = options.records$.pipe(
@@ -58,11 +71,12 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
         if (event.kind === 'value') forwarding.records(event.value, event.revision, now())
       }),
     )
-    const inputs$ = merge(owned$, records$).pipe(tap(wake), ignoreElements())
+    const inputs$ = merge(owned$, records$).pipe(tap(wake.now), ignoreElements())
     const outcomes$ = merge(
       kernelEvents$(options, wake),
-      dumps$(options).pipe(afterEach(wake)),
-      settled$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake), ignoreElements()))),
+      dumps$(options).pipe(afterEach(wake.now)),
+      soon$.pipe(auditTime(burstMs), tap(wake.now), ignoreElements()),
+      settled$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake.now), ignoreElements()))),
       wake$.pipe(
         runLatest(() => flush$(kernel, forwarding, now)),
         // Not before: a refusal among what is written makes a deadline of its own.
@@ -96,10 +110,7 @@ function untilDeadline$(forwarding: Forwarding, now: Clock['now']): Observable<u
     : timer(Math.max(10, deadline - now())).pipe(tap(() => forwarding.tick(now())))
 }
 
-function kernelEvents$(
-  { kernel, forwarding, clock }: ReconcileOptions,
-  wake: () => void,
-): Observable<Outcome> {
+function kernelEvents$({ kernel, forwarding, clock }: ReconcileOptions, wake: Wake): Observable<Outcome> {
   return kernel.events$.pipe(
     concatMap((event): Observable<Outcome> => {
       switch (event.kind) {
@@ -107,22 +118,25 @@ function kernelEvents$(
           if (event.link !== forwarding.link) return EMPTY
           const answer = forwarding.miss(event.ip, clock.now())
           if (answer.ops.length > 0) kernel.answer(answer.ops)
-          if (answer.ops.length > 0) wake()
+          if (answer.ops.length > 0) wake.now()
           return of({ kind: 'missed', ip: event.ip, answer })
         }
         case 'row':
           if (!forwarding.concerns(event.row)) return EMPTY
           forwarding.edited(event.verb, event.row)
           if (forwarding.tables.pending === 0) return EMPTY
-          wake()
+          wake.soon()
           return of({ kind: 'drifted', event })
         case 'refused':
           forwarding.refused(event.refusal.op, event.refusal.fault, clock.now())
-          wake()
+          wake.now()
           return of({ kind: 'wrote', ops: [], refusals: [event.refusal] })
         case 'link':
-        case 'address':
+          if (event.verb === 'remove' && event.link.index === forwarding.link) forwarding.dropLink()
+          return EMPTY
         case 'overrun':
+          return of({ kind: 'failed', fault: Fault.of('netlink-overrun') })
+        case 'address':
           return EMPTY
       }
     }),

@@ -88,7 +88,7 @@ export const describeAgent = (
       }
     : null,
   etcd: { ...state.etcd, missedEvents: forwarding.missedEvents },
-  peers: countPeers(forwarding),
+  peers: countPeers(forwarding, facts),
   tables: {
     fdb: countRows(forwarding.tables.fdb),
     neighbours: countRows(forwarding.tables.neighbours),
@@ -148,22 +148,14 @@ function peerState(
     : { state: 'pending', detail: 'its rows are being written' }
 }
 
-function countPeers(forwarding: Forwarding): PeerCounts {
-  let idle = 0
-  for (const peer of forwarding.peers.values()) if (!forwarding.hasRows(peer)) idle++
-  const { routes } = forwarding.tables
-  let programmed = 0
-  for (const peer of forwarding.peers.values())
-    if (routes.actual.has(routeKey(peer.subnet)) && !routes.failures.has(routeKey(peer.subnet))) programmed++
-  const total = forwarding.peers.size
-  return {
-    total,
-    programmed,
-    idle,
-    held: forwarding.removal.held().size,
-    failed: total - programmed - idle < 0 ? 0 : total - programmed - idle,
-    rejected: forwarding.directory.rejections().size,
+/** Each peer in one state, so that they add up. */
+function countPeers(forwarding: Forwarding, facts: ProcessFacts): PeerCounts {
+  const counts = { programmed: 0, idle: 0, pending: 0, held: 0, failed: 0 }
+  for (const peer of forwarding.peers.values()) {
+    const { state } = peerState(peer, forwarding, facts)
+    if (state !== 'rejected') counts[state]++
   }
+  return { total: forwarding.peers.size, ...counts, rejected: forwarding.directory.rejections().size }
 }
 
 const countRows = (table: Tracker<Row> | Tracker<never>): TableCounts => ({

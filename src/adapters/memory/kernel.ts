@@ -72,7 +72,7 @@ export class MemoryKernel implements Kernel {
       if (refused) return refused
       if (!this.namespace.links.has(link)) return Fault.of('kernel-refused', 'dump of the tables: ENODEV')
       const idleMsByMac = this.namespace.idleMsByMac(link, this.#clock.now())
-      return { rows: this.namespace.ours(link), strays: [], idleMsByMac }
+      return { rows: this.namespace.ours(link), idleMsByMac }
     })
   }
 

@@ -143,9 +143,8 @@ function dumpFdb(dumper: Dumper, link: number): Promise<Dump> {
       rows.push(seen.row)
       idleMsByMac.set(seen.row.mac, m.usedTicks * MS_PER_TICK)
     }
-    // vxlan_core.c (vxlan_fdb_update_existing) appends a second way to group and zero addresses only.
-    const strays: Row[] = []
-    return { visit, result: { rows, strays, idleMsByMac } }
+    // One for each MAC: vxlan_core.c (vxlan_fdb_update_existing) appends a second way to group and zero addresses only.
+    return { visit, result: { rows, idleMsByMac } }
   })
 }
 

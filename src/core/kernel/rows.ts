@@ -43,8 +43,6 @@ export interface Op {
 /** What the kernel holds of ours. */
 export interface Dump {
   readonly rows: readonly Row[]
-  /** Rows of ours that share their key with another and so have to go: a second `dst` of one FDB MAC. */
-  readonly strays: readonly Row[]
   /** Milliseconds since the data path used an FDB entry, by MAC. */
   readonly idleMsByMac: ReadonlyMap<number, number>
 }

@@ -1,5 +1,13 @@
 import { admit } from './admission.ts'
-import { arbitrate, type Claim, ClaimIndex, claimsOf, type Contender, type Defeat, printClaim } from './contention.ts'
+import {
+  arbitrate,
+  type Claim,
+  ClaimIndex,
+  claimsOf,
+  type Contender,
+  type Defeat,
+  printClaim,
+} from './contention.ts'
 import type { OwnContext } from './own.ts'
 import { type Peer, type PeerChange, type Rejection, type RejectionCode, samePeer } from './peer.ts'
 import type { RecordEvent, StoredRecord } from './record.ts'
