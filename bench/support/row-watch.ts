@@ -52,7 +52,7 @@ export class RowWatch {
     await this.#hear('armed')
   }
 
-  async reached(timeoutMs = 120_000): Promise<RowReport> {
+  async reached(timeoutMs = 60_000): Promise<RowReport> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {

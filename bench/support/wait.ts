@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
 import type { AgentStatus } from '../../src/core/status.ts'
+import type { AgentProcess } from '../../test/support/agent.ts'
 import type { Host } from '../../test/support/host.ts'
 import { eventually } from '../../test/support/process.ts'
+import type { RowReport, RowWatch } from './row-watch.ts'
 
 /** Until this many peers are known and nothing is owed to the kernel. */
 export const knows = (host: Host, peers: number, timeoutMs = 120_000): Promise<AgentStatus> =>
@@ -15,6 +17,12 @@ export const knows = (host: Host, peers: number, timeoutMs = 120_000): Promise<A
     },
     timeoutMs,
   )
+
+/** The target of `watch`; when it isn't reached, the last words of the agent that should have. */
+export const reachedBy = (agent: AgentProcess, watch: RowWatch, timeoutMs?: number): Promise<RowReport> =>
+  watch.reached(timeoutMs).catch((error: unknown) => {
+    throw new Error(`${String(error)}; the agent:\n${agent.logs.slice(-20).join('\n')}`)
+  })
 
 /** For what has to pass by itself: a minute of load, a machine that comes to rest. */
 export const pause = (ms: number): Promise<void> => setTimeout(ms)
