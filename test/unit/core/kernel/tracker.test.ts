@@ -140,6 +140,22 @@ describe('Tracker', () => {
       expect(takeAll(at(11))).to.deep.equal([{ verb: 'add', row: fdb(2) }])
     })
 
+    it('is tried at once when something else goes from its place', () => {
+      table.want(fdb(2))
+      refuseAt(0, refused)
+      table.missed(fdb(2).mac)
+      expect(takeAll(at(1))).to.deep.equal([{ verb: 'add', row: fdb(2) }])
+    })
+
+    it('is no failure any more when a later try has been answered without refusal', () => {
+      table.want(fdb(2))
+      refuseAt(0)
+      takeAll(at(100))
+      expect(table.failures.size, 'not before the kernel has answered').to.equal(1)
+      table.answered(fdb(2).mac)
+      expect(table.failures.size).to.equal(0)
+    })
+
     it('that should go is believed to stand, and is tried again', () => {
       table.dumped([fdb(2)])
       refuseAt(0)
