@@ -1,5 +1,8 @@
 import { bulk } from './benches/bulk.ts'
+import { churn } from './benches/churn.ts'
 import { coldStartBench } from './benches/cold-start.ts'
+import { oneEvent } from './benches/one-event.ts'
+import { warmRestart } from './benches/warm-restart.ts'
 import type { Bench } from './support/bench.ts'
 
-export const benches: readonly Bench[] = [bulk, coldStartBench]
+export const benches: readonly Bench[] = [bulk, coldStartBench, warmRestart, churn, oneEvent]

@@ -117,6 +117,10 @@ export class Samples {
   of(name: string): readonly number[] {
     return this.#samples.get(name) ?? []
   }
+  /** Forgets what was only a warm-up. */
+  clear(): void {
+    this.#samples.clear()
+  }
   figures(unit: string): readonly Figure[] {
     return [...this.#samples].map(([name, samples]) => figure(name, unit, samples))
   }
