@@ -1,4 +1,17 @@
-import { concatMap, defer, EMPTY, merge, type Observable, of, scan, share, takeUntil, timer } from 'rxjs'
+import {
+  concatMap,
+  defer,
+  EMPTY,
+  filter,
+  merge,
+  type Observable,
+  of,
+  scan,
+  share,
+  take,
+  takeUntil,
+  timer,
+} from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { judgeConfigChange } from '../core/overlay/config-change.ts'
 import { type NetworkConfig, parseNetworkConfig } from '../core/overlay/network-config.ts'
@@ -34,11 +47,14 @@ export const network$ = (options: {
 }): Observable<NetworkState> => {
   const config$ = options.store.config$.pipe(share())
   const fromLastRun$ = defer(() => (options.saved ? of(value(options.saved)) : EMPTY))
-  const savedAfterPatience$ = timer(patienceMs).pipe(
+  // Patience ends when etcd is known to be away; its own word comes first if it comes at all.
+  const impatient$ = merge(timer(patienceMs), config$.pipe(filter(({ kind }) => kind === 'disconnected')))
+  const instead$ = impatient$.pipe(
+    take(1),
     concatMap(() => fromLastRun$),
-    takeUntil(config$.pipe(concatMap((event) => (event.kind === 'value' ? of(event) : EMPTY)))),
+    takeUntil(config$.pipe(filter(({ kind }) => kind === 'value'))),
   )
-  return merge(config$, savedAfterPatience$).pipe(
+  return merge(config$, instead$).pipe(
     concatMap((event) => (event.kind === 'value' ? of(event.value) : EMPTY)),
     scan((state: NetworkState, stored) => adopt(state, stored, options.lease()), nothingYet),
   )

@@ -38,6 +38,7 @@ const codes: Readonly<Record<number, FaultCode>> = {
   [E.EAGAIN]: 'kernel-busy',
   [E.ENOMEM]: 'kernel-busy',
   [E.EINTR]: 'kernel-busy',
+  [E.ENETDOWN]: 'kernel-busy', // the device is down for the moment
   [E.ETIMEDOUT]: 'netlink-timeout',
 }
 
