@@ -20,6 +20,7 @@ import { Fault } from '../core/fault.ts'
 import { nodeOf } from '../core/overlay/record.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type Acquired, acquire$, type AcquireOptions } from './acquire.ts'
+import { retryBackoff } from './operators/retry-backoff.ts'
 import { retryTold } from './operators/retry-told.ts'
 
 /** Our hold on a subnet. Only etcd's own word makes it lost; silence makes it unsure. */
@@ -138,13 +139,20 @@ function keepAlive$(lease: Acquired, options: LeaseOptions): Observable<LeaseSta
 /** Emits when the record stream shows our key deleted, missing from a snapshot, or under another host's name. */
 function disputed$(lease: Acquired, options: LeaseOptions): Observable<unknown> {
   return options.records$.pipe(
-    filter(
-      (event) =>
-        event.kind === 'value' &&
-        event.revision > lease.modRevision &&
-        !stillOurs(event.value, lease.key, options.me.node),
+    filter((event) => event.kind === 'value' && !stillOurs(event.value, lease.key, options.me.node)),
+    // Older than our claim, it may be outrun by it; or etcd was restored and counts from an earlier revision.
+    concatMap((event) =>
+      event.kind === 'value' && event.revision > lease.modRevision ? of(event) : confirmed$(lease, options),
     ),
     take(1),
+  )
+}
+
+/** Emits if etcd, asked now, has no record of ours under the key. */
+function confirmed$({ key }: Acquired, { store, me, random }: LeaseOptions): Observable<unknown> {
+  return store.read$().pipe(
+    filter(({ records }) => !stillOurs({ kind: 'snapshot', records }, key, me.node)),
+    retryBackoff({ baseMs: 200, capMs: 30_000, random, retries: Fault.is }),
   )
 }
 
