@@ -91,6 +91,11 @@ export class AgentProcess {
     return this.#daemon.kill(signal)
   }
 
+  /** Sends a signal that doesn't end it. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGHUP'): void {
+    this.#daemon.signal(signal)
+  }
+
   /** The first log line that matches, printed already or yet to come. */
   log(pattern: RegExp): Promise<string> {
     return this.#daemon.line(pattern)

@@ -55,12 +55,16 @@ export class Churn {
     this.#away.clear()
   }
 
-  /** `count` writes as fast as etcd takes them. */
+  /** `count` writes as fast as etcd takes them, of twenty writers with three fake peers each. */
   async burst(count: number): Promise<void> {
-    const next = async (left: number): Promise<void> => {
-      for (let i = 0; i < left; i++) await this.#write()
+    const writer = async (own: number): Promise<void> => {
+      for (let i = 0; i < count / 20; i++) {
+        const number = 1 + own + 20 * (i % 3)
+        if (i % 3 === 0 && own < mostAway) await this.#etcd.delete(fakeKey(number))
+        await this.#etcd.put(fakeKey(number), fakeRecord(number, this.#draw(4)))
+      }
     }
-    await Promise.all(Array.from({ length: 20 }, () => next(count / 20)))
+    await Promise.all(Array.from({ length: 20 }, (_, own) => writer(own)))
   }
 
   async #run(): Promise<void> {

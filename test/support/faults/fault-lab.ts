@@ -65,7 +65,7 @@ export class FaultLab {
       hosts: talking + spares,
       etcdMembers: memberCount,
       config: halfConfig,
-      agentFlags: ['--hold', '30s', '--lease-ttl', '60s', ...agentFlags],
+      agentFlags: ['--hold', '30s', ...agentFlags],
     })
     await joinUnderlay(lab)
     const members = await Promise.all(
@@ -79,6 +79,8 @@ export class FaultLab {
     )
     const folder = await mkdtemp(join(tmpdir(), 'tweed-faults-'))
     const faults = new FaultLab(lab, members, random ?? Math.random, folder)
+    if (process.env['TWEED_FAULTS_PHASES'] !== undefined)
+      faults.onPhase = (phase, millis) => console.log(`      ${phase} ${millis} ms`)
     await faults.#begin()
     return faults
   }
@@ -233,6 +235,10 @@ export class FaultLab {
     await eventually(`${host.name} learns of ${publicIp}`, knows, 45_000)
   }
 
+  async appears(key: string): Promise<void> {
+    await eventually(`${key} appears`, async () => ((await this.etcd.get(key)) ? true : undefined), 30_000)
+  }
+
   /** Resolves when etcd has no such key. */
   async vanishes(key: string): Promise<void> {
     await eventually(`${key} vanishes`, async () => ((await this.etcd.get(key)) ? undefined : true), 30_000)
@@ -269,14 +275,23 @@ export class FaultLab {
     const mark = this.#pings?.mark() ?? new Map<object, number>()
     this.churn.start()
     try {
-      await fault()
+      await this.#timed('fault', fault())
     } finally {
-      await this.heal()
-      await this.churn.stop()
+      await this.#timed('heal', this.heal())
+      await this.#timed('calm', this.churn.stop())
     }
-    await this.converged(expected)
+    await this.#timed('converge', this.converged(expected))
     expect(await this.#pings?.losses(mark), 'packets lost').to.deep.equal([])
     expect(await this.#subnets(), 'own subnets').to.deep.equal(subnets)
+  }
+
+  /** Tells how long each part of a row took, where somebody listens. */
+  onPhase: (phase: string, millis: number) => void = () => undefined
+
+  async #timed(phase: string, work: Promise<void>): Promise<void> {
+    const start = performance.now()
+    await work
+    this.onPhase(phase, Math.round(performance.now() - start))
   }
 
   /** New processes for the pings, whose sequence numbers are sixteen bits. */
