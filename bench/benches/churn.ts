@@ -7,7 +7,7 @@ import { numbers, recordOf } from '../support/peers.ts'
 import { RowWatch } from '../support/row-watch.ts'
 import { knows, reachedBy } from '../support/wait.ts'
 
-export const putter = async (endpoint: string, inFlight: number): Promise<Conversation> => {
+const putter = (endpoint: string, inFlight: number): Conversation => {
   const program = new URL('../programs/put-records.ts', import.meta.url).pathname
   return new Conversation([process.execPath, '--import', 'tsx', program, endpoint, String(inFlight)])
 }
@@ -28,7 +28,7 @@ export const churn: Bench = {
     await knows(bench.host, peers)
     const watch = await RowWatch.start(bench.host.netns)
     const events = await EventWatch.start(bench.etcd)
-    const putting = await putter(bench.lab.endpoint, numberOf(given, 'in-flight'))
+    const putting = putter(bench.lab.endpoint, numberOf(given, 'in-flight'))
     for (let round = 0; round < numberOf(given, 'rounds'); round++) {
       given.say(`round ${round + 1}`)
       await putting.ask(JSON.stringify(numbers(puts, peers).map((i) => recordOf(prefix, i))))
