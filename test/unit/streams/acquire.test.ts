@@ -1,0 +1,165 @@
+import { expect } from 'chai'
+import { Fault } from '../../../src/core/fault.ts'
+import { acquire$ } from '../../../src/streams/acquire.ts'
+import { me, recordOf, valueOf } from '../core/overlay/fixtures.ts'
+import { Leasing } from './leasing.ts'
+
+const small = { SubnetMin: '10.5.1.0', SubnetMax: '10.5.3.0' }
+
+describe('acquire$', () => {
+  let leasing: Leasing
+  beforeEach(() => (leasing = new Leasing(small)))
+  /** Begins again. */
+  const setUp = (change = small): void => {
+    leasing.time.end()
+    leasing = new Leasing(change)
+  }
+  afterEach(() => leasing.time.end())
+
+  const acquire = (change: Parameters<Leasing['acquiring']>[0] = {}) => {
+    const followed = leasing.follow(acquire$(leasing.acquiring(change)))
+    leasing.time.advance(100)
+    return followed
+  }
+  const grant = (): string => {
+    const granted = leasing.follow(leasing.store.grant$(86_400))
+    leasing.time.advance(10)
+    return granted.last
+  }
+  const keys = () => leasing.store.records.map(({ key, leaseId }) => [key, leaseId])
+
+  it('claims a free subnet under a new lease', () => {
+    const { last } = acquire()
+    expect(last).to.deep.include({ did: 'claimed', key: '10.5.1.0-24', leaseId: '1000' })
+    expect(leasing.store.records).to.deep.equal([
+      { key: '10.5.1.0-24', value: leasing.value, createRevision: 3, modRevision: 3, leaseId: '1000' },
+    ])
+    expect(last.modRevision).to.equal(3)
+  })
+
+  it('adopts its own untouched record without a write', () => {
+    const leaseId = grant()
+    leasing.store.put('10.5.2.0-24', leasing.value, leaseId)
+    const { revision } = leasing.store
+    expect(acquire().last).to.deep.include({
+      did: 'adopted',
+      key: '10.5.2.0-24',
+      leaseId,
+      modRevision: revision,
+    })
+    expect(leasing.store.revision).to.equal(revision)
+    expect(leasing.store.leases).to.deep.equal([leaseId])
+  })
+
+  it('writes its own record again where the MAC has changed, on the lease that it hangs on', () => {
+    const leaseId = grant()
+    leasing.store.put('10.5.2.0-24', leasing.value.replace('00:01', '00:99'), leaseId)
+    expect(acquire().last).to.deep.include({ did: 'claimed', key: '10.5.2.0-24', leaseId })
+    expect(leasing.store.records[0]?.value).to.equal(leasing.value)
+  })
+
+  it('takes a new lease for its own record where the old one has gone', () => {
+    leasing.store.put('10.5.2.0-24', leasing.value, '999')
+    expect(acquire().last).to.deep.include({ did: 'claimed', key: '10.5.2.0-24', leaseId: '1000' })
+  })
+
+  it('takes the previous subnet before any other', () => {
+    expect(acquire({ previous: '10.5.3.0-24' }).last.key).to.equal('10.5.3.0-24')
+  })
+
+  it('leaves the previous subnet to whoever has it now', () => {
+    leasing.store.put('10.5.3.0-24', valueOf(9), grant())
+    expect(acquire({ previous: '10.5.3.0-24' }).last.key).to.equal('10.5.1.0-24')
+  })
+
+  it('takes a reservation, which stays one', () => {
+    const reserved = '{"PublicIP":"192.0.2.1","BackendType":"vxlan"}'
+    leasing.store.put('10.5.3.0-24', reserved, '0')
+    expect(acquire().last).to.deep.include({ did: 'claimed', key: '10.5.3.0-24', leaseId: '0' })
+    expect(keys()).to.deep.equal([['10.5.3.0-24', '0']])
+    expect(leasing.store.leases).to.deep.equal([])
+  })
+
+  it('goes on to the next candidate when it loses a race, with the one lease that it has', () => {
+    const followed = leasing.follow(acquire$(leasing.acquiring()))
+    leasing.time.advance(3) // the list has been read
+    leasing.store.put('10.5.1.0-24', valueOf(9), '0')
+    leasing.time.advance(100)
+    expect(followed.last.key).to.equal('10.5.3.0-24')
+    expect(leasing.store.leases).to.deep.equal(['1000'])
+  })
+
+  it('gives each of many hosts its own subnet, when all start in the same instant', () => {
+    setUp({ SubnetMin: '10.5.1.0', SubnetMax: '10.5.20.0' })
+    const hosts = Array.from({ length: 20 }, (_, n) => {
+      const other = { ...me, node: `h${n}`, publicIp: me.publicIp + n }
+      return leasing.follow(acquire$(leasing.acquiring({ me: other as typeof me })))
+    })
+    leasing.time.advance(1000)
+    expect(new Set(hosts.map((host) => host.last.key)).size).to.equal(20)
+  })
+
+  it('says that every subnet is taken, which may change, and gives the lease back', () => {
+    for (const n of [1, 2, 3]) leasing.store.put(`10.5.${n}.0-24`, valueOf(n + 50), '0')
+    const { error, values } = acquire()
+    expect(values).to.deep.equal([])
+    expect(error).to.deep.include({ code: 'subnets-exhausted', transient: true })
+    expect(leasing.store.leases).to.deep.equal([])
+  })
+
+  it('gives the lease back when it loses the last subnet in a race', () => {
+    for (const n of [2, 3]) leasing.store.put(`10.5.${n}.0-24`, valueOf(n + 50), '0')
+    const followed = leasing.follow(acquire$(leasing.acquiring()))
+    leasing.time.advance(4) // a lease is granted
+    leasing.store.put('10.5.1.0-24', valueOf(51), '0')
+    leasing.time.advance(100)
+    expect(followed.error).to.deep.include({ code: 'subnets-exhausted' })
+    expect(leasing.store.leases).to.deep.equal([])
+  })
+
+  it('begins again when the configuration changes between reading and claiming', () => {
+    const followed = leasing.follow(acquire$(leasing.acquiring()))
+    leasing.time.advance(3)
+    leasing.store.writeConfig('{"Network":"10.6.0.0/16","Backend":{"Type":"vxlan"}}')
+    leasing.time.advance(100)
+    expect(followed.error).to.deep.include({ kind: 'fault', transient: true })
+    expect(leasing.store.records).to.deep.equal([])
+    expect(leasing.store.leases).to.deep.equal([])
+  })
+
+  it('refuses to share its public address with another host', () => {
+    leasing.store.put('10.5.9.0-24', valueOf(9, { PublicIP: '192.0.2.1' }), '0')
+    const { error } = acquire()
+    expect(error).to.deep.include({ code: 'lease-conflict' })
+    expect(leasing.store.records).to.have.lengthOf(1)
+  })
+
+  it('leaves one record of itself', () => {
+    const leaseId = grant()
+    leasing.store.put('10.5.2.0-24', leasing.value, leaseId)
+    leasing.store.put('10.5.3.0-24', leasing.value, leaseId)
+    leasing.store.put(
+      '10.5.1.0-24',
+      recordOf(1).value.replace('node-1', 'other').replace('192.0.2.1', '192.0.2.9'),
+    )
+    expect(acquire().last.key).to.equal('10.5.3.0-24')
+    expect(keys().map(([key]) => key)).to.deep.equal(['10.5.1.0-24', '10.5.3.0-24'])
+  })
+
+  it('is content with the subnet it insists on, and with no other', () => {
+    expect(acquire({ previous: '10.5.2.0-24', insist: '10.5.2.0-24' }).last.key).to.equal('10.5.2.0-24')
+    setUp()
+    leasing.store.put('10.5.2.0-24', valueOf(9), '0')
+    const { error } = acquire({ previous: '10.5.2.0-24', insist: '10.5.2.0-24' })
+    expect(error).to.deep.include({ code: 'lease-conflict' })
+    expect(leasing.store.records).to.have.lengthOf(1)
+  })
+
+  it('passes the faults of etcd on, and gives the lease back where it can', () => {
+    leasing.store.failNext('claim$', Fault.of('etcd-unreachable'))
+    expect(acquire().error).to.deep.include({ code: 'etcd-unreachable' })
+    expect(leasing.store.leases).to.deep.equal([])
+    leasing.store.failNext('read$', Fault.of('etcd-denied'))
+    expect(acquire().error).to.deep.include({ code: 'etcd-denied' })
+  })
+})

@@ -1,0 +1,143 @@
+import { expect } from 'chai'
+import { NEVER } from 'rxjs'
+import { MemoryLeaseStore } from '../../../src/adapters/memory/lease-store.ts'
+import { Fault } from '../../../src/core/fault.ts'
+import { adopt, network$, type NetworkState } from '../../../src/streams/network.ts'
+import type { LeaseStore, StoredConfig } from '../../../src/ports/lease-store.ts'
+import { VirtualTime } from '../../support/virtual-time.ts'
+import { cidr4 } from '../core/overlay/fixtures.ts'
+
+const nothing: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
+const lease = { subnet: cidr4('10.5.1.0/24') }
+const stored = (change: object = {}, modRevision = 5): StoredConfig => ({
+  value: JSON.stringify({ Network: '10.5.0.0/16', Backend: { Type: 'vxlan' }, ...change }),
+  modRevision,
+})
+const inForce = adopt(nothing, stored(), undefined)
+
+/** What is in force, whether it is what etcd holds, and what is wrong with that. */
+const summary = (state: NetworkState | undefined) =>
+  state?.kind === 'network'
+    ? [state.network.stored.modRevision, state.network.current, state.network.fault?.code]
+    : ['none', state?.fault.code]
+
+describe('adopt', () => {
+  it('takes the first good configuration', () => {
+    expect(summary(inForce)).to.deep.equal([5, true, undefined])
+  })
+
+  it('waits where there is none, or none that could be used', () => {
+    expect(summary(adopt(nothing, undefined, undefined))).to.deep.equal(['none', 'config-missing'])
+    for (const bad of [
+      { value: 'garbage', modRevision: 6 },
+      stored({ Network: undefined }),
+      stored({ Backend: { Type: 'host-gw' } }),
+      stored({ EnableIPv4: false, EnableIPv6: true, IPv6Network: 'fc00::/48' }),
+    ])
+      expect(summary(adopt(nothing, bad, undefined)), bad.value).to.deep.equal(['none', 'config-invalid'])
+  })
+
+  it('adopts a change under which the own subnet and the device stay', () => {
+    for (const change of [
+      { Network: '10.4.0.0/14' },
+      { SubnetMin: '10.5.0.0' },
+      { Backend: { Type: 'vxlan', MTU: 1400 } },
+    ])
+      expect(summary(adopt(inForce, stored(change, 6), lease)), JSON.stringify(change)).to.deep.equal([
+        6,
+        true,
+        undefined,
+      ])
+  })
+
+  it('refuses a change that a running host cannot follow, names it, and keeps the old one in force', () => {
+    const state = adopt(
+      inForce,
+      stored({ Network: '10.6.0.0/16', Backend: { Type: 'vxlan', VNI: 7 } }, 6),
+      lease,
+    )
+    expect(summary(state)).to.deep.equal([5, false, 'config-refused'])
+    expect(state.kind === 'network' && state.network.fault?.message).to.match(
+      /^Network, Backend\.VNI changed/,
+    )
+  })
+
+  it('adopts anything while no subnet is held', () => {
+    expect(summary(adopt(inForce, stored({ Network: '10.6.0.0/16' }, 6), undefined))).to.deep.equal([
+      6,
+      true,
+      undefined,
+    ])
+  })
+
+  it('keeps the old one through garbage and deletion, and is well again with the next good one', () => {
+    const garbage = adopt(inForce, { value: '{', modRevision: 6 }, lease)
+    expect(summary(garbage)).to.deep.equal([5, false, 'config-invalid'])
+    const deleted = adopt(garbage, undefined, lease)
+    expect(summary(deleted)).to.deep.equal([5, false, 'config-missing'])
+    expect(summary(adopt(deleted, stored({}, 9), lease))).to.deep.equal([9, true, undefined])
+  })
+})
+
+describe('network$', () => {
+  let time: VirtualTime
+  let store: MemoryLeaseStore
+  beforeEach(() => {
+    time = new VirtualTime()
+    store = new MemoryLeaseStore()
+  })
+  afterEach(() => time.end())
+
+  const follow = (saved?: StoredConfig, from: Pick<LeaseStore, 'config$'> = store) => {
+    const states: NetworkState[] = []
+    const following = network$({ store: from, saved, lease: () => lease }).subscribe({
+      next: (state) => states.push(state),
+      error: (error: unknown) => expect.fail(String(error)),
+    })
+    return { states, following }
+  }
+
+  it('follows what etcd holds', () => {
+    const { states, following } = follow()
+    time.advance(10)
+    store.writeConfig(stored().value)
+    time.advance(10)
+    store.writeConfig('garbage')
+    time.advance(10)
+    expect(states.map(summary)).to.deep.equal([
+      ['none', 'config-missing'],
+      [2, true, undefined],
+      [2, false, 'config-invalid'],
+    ])
+    following.unsubscribe()
+  })
+
+  it('takes that of the last run as soon as etcd is known to be away, and etcd’s when it speaks', () => {
+    store.writeConfig(stored({ SubnetMin: '10.5.0.0' }).value)
+    store.disconnect()
+    const { states, following } = follow(stored({}, 1))
+    time.advance(10)
+    expect(states.map(summary)).to.deep.equal([[1, true, undefined]])
+    store.connect()
+    time.advance(10)
+    expect(states.map(summary).slice(1)).to.deep.equal([[2, true, undefined]])
+    following.unsubscribe()
+  })
+
+  it('takes that of the last run when etcd says nothing at all for three seconds', () => {
+    const { states, following } = follow(stored({}, 1), { config$: NEVER })
+    time.advance(2999)
+    expect(states).to.deep.equal([])
+    time.advance(1)
+    expect(states.map(summary)).to.deep.equal([[1, true, undefined]])
+    following.unsubscribe()
+  })
+
+  it('does not look back when etcd speaks first', () => {
+    store.writeConfig(stored().value)
+    const { states, following } = follow(stored({ SubnetMin: '10.5.0.0' }, 1))
+    time.advance(10_000)
+    expect(states.map(summary)).to.deep.equal([[2, true, undefined]])
+    following.unsubscribe()
+  })
+})
