@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { enclosed, enclosedEnvironment, isEnclosed, whyNoEnclosure } from '../tools/enclosure.mjs'
 import { benches } from './benches.ts'
 import type { Bench } from './support/bench.ts'
-import { machine } from './support/machine.ts'
+import { machine, withNeighbourBound } from './support/machine.ts'
 import { print } from './support/print.ts'
 
 const list = () => {
@@ -60,7 +60,10 @@ const main = async (): Promise<number> => {
     return 1
   }
   const [program, ...args] = enclosed([process.execPath, '--import', 'tsx', ...process.argv.slice(1)])
-  return spawnSync(program, args, { stdio: 'inherit', env: enclosedEnvironment() }).status ?? 1
+  return withNeighbourBound(
+    given['gc-thresh'] ?? '',
+    () => spawnSync(program, args, { stdio: 'inherit', env: enclosedEnvironment() }).status ?? 1,
+  )
 }
 
 // Also where a bench that failed has left something running: it goes with the enclosure.

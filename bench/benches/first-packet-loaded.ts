@@ -3,28 +3,36 @@ import { against, type Bench, figure, inTurn, numberOf, ratio, Samples } from '.
 import { prefix } from '../support/bench-lab.ts'
 import { answered, PacketLab } from '../support/packet-lab.ts'
 import { batchLine, numbers, recordOf } from '../support/peers.ts'
-import { RowWatch } from '../support/row-watch.ts'
+import { nowMs, RowWatch } from '../support/row-watch.ts'
 import { knows, pause } from '../support/wait.ts'
 import { addQuantiles } from './first-packet.ts'
 
+interface Load {
+  readonly peers: number
+  readonly from: number
+  readonly perSecond: number
+}
+
 /** Gives every peer in use another MAC, again and again, until it is told to stop. */
-const changeMacs = (lab: PacketLab, peers: number, from: number) => {
-  let on = true
+const changeMacs = (lab: PacketLab, { peers, from, perSecond }: Load) => {
+  const stopping = new AbortController()
   let generation = 0
   let changed = 0
   const working = (async () => {
-    while (on) {
+    const start = nowMs()
+    while (!stopping.signal.aborted) {
       generation = (generation % 200) + 1
-      for (let i = 0; on && i < peers; i += 1000) {
+      for (let i = 0; !stopping.signal.aborted && i < peers; i += 1000) {
         const some = numbers(Math.min(1000, peers - i), from + i)
         await lab.bench.put(some.map((n) => recordOf(prefix, n, generation)))
         changed += some.length
+        await pause(Math.max(0, start + (changed / perSecond) * 1000 - nowMs()))
       }
     }
   })()
   return {
     stop: async () => {
-      on = false
+      stopping.abort()
       await working
       return changed
     },
@@ -33,15 +41,22 @@ const changeMacs = (lab: PacketLab, peers: number, from: number) => {
 
 export const firstPacketLoaded: Bench = {
   name: 'first-packet-loaded',
-  about: 'on-miss: the first packets while 10,000 peers in use get another MAC, over and over',
+  about: 'on-miss: the first packets while all peers in use get another MAC, over and over',
   yardstick: 'the same agent with the same peers, idle',
-  parameters: { rounds: '5', peers: '10000', destinations: '1000', 'interval-us': '5000' },
+  parameters: {
+    rounds: '5',
+    peers: '10000',
+    'per-second': '10000',
+    destinations: '1000',
+    'interval-us': '5000',
+  },
   run: async (given) => {
     const [busy, count] = [numberOf(given, 'peers'), numberOf(given, 'destinations')]
     const intervalUs = numberOf(given, 'interval-us')
     const samples = new Samples()
     const lost: number[] = []
     const written: number[] = []
+    const changed: number[] = []
     // Destinations are the first peers, those in use the others: a C table numbers them in the same way.
     const lab = await PacketLab.create(count + busy)
     const { host } = lab.bench
@@ -71,20 +86,24 @@ export const firstPacketLoaded: Bench = {
       loaded: async (round) => {
         given.say(`round ${round + 1}: loaded`)
         await begin()
-        const load = changeMacs(lab, busy, count)
+        const load = changeMacs(lab, { peers: busy, from: count, perSecond: numberOf(given, 'per-second') })
         await pause(1000)
         await watch.target(0)
         await probe('loaded')
         const { neighAdded, fdbAdded } = await watch.report()
         written.push(neighAdded.count + fdbAdded.count)
-        await load.stop()
+        changed.push(await load.stop())
         await lab.bench.putPeers(busy, { from: count }) // as `begin` expects them
       },
     })
     await watch.stop()
     await lab.destroy()
     return {
-      figures: [...samples.figures('µs'), figure('rows written while probing', '', written)],
+      figures: [
+        ...samples.figures('µs'),
+        figure('rows written while probing', '', written),
+        figure('leases put meanwhile', '', changed),
+      ],
       ratios: [
         ratio('p99: times idle', samples.of('loaded: p99'), samples.of('idle: p99'), { atMost: 5 }),
         ratio('p50: times idle', samples.of('loaded: p50'), samples.of('idle: p50')),

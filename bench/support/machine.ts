@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 
 /** What a figure has to be read with. */
@@ -20,6 +20,27 @@ export const machine = (): Machine => ({
   node: process.version,
   load: loadavg()[0] ?? 0,
 })
+
+/** Outside of the enclosure: network namespaces but the first don't show it. */
+const boundFile = '/proc/sys/net/ipv4/neigh/default/gc_thresh3'
+const boundVariable = 'TWEED_GC_THRESH3'
+
+/** How many neighbours may be unresolved at once, in all namespaces together. */
+export const neighbourBound = (): string => process.env[boundVariable] ?? 'unknown'
+
+/** Runs `work` with another bound, of the whole machine, and puts the old one back. */
+export const withNeighbourBound = <T>(wanted: string, work: () => T): T => {
+  const before = readFileSync(boundFile, 'utf8').trim()
+  // Without a listener Ctrl-C would end this process before it has put back what it changed.
+  if (wanted !== '') process.on('SIGINT', () => undefined)
+  try {
+    if (wanted !== '') writeFileSync(boundFile, wanted)
+    process.env[boundVariable] = readFileSync(boundFile, 'utf8').trim()
+    return work()
+  } finally {
+    if (wanted !== '') writeFileSync(boundFile, before)
+  }
+}
 
 /** Resident memory of a process, in KiB. */
 export const residentKiB = (pid: number): number => {
