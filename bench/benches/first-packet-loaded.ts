@@ -16,13 +16,14 @@ interface Load {
 /** Gives every peer in use another MAC, again and again, until it is told to stop. */
 const changeMacs = (lab: PacketLab, { peers, from, perSecond }: Load) => {
   const stopping = new AbortController()
+  const goesOn = () => !stopping.signal.aborted
   let generation = 0
   let changed = 0
   const working = (async () => {
     const start = nowMs()
-    while (!stopping.signal.aborted) {
+    while (goesOn()) {
       generation = (generation % 200) + 1
-      for (let i = 0; !stopping.signal.aborted && i < peers; i += 1000) {
+      for (let i = 0; goesOn() && i < peers; i += 1000) {
         const some = numbers(Math.min(1000, peers - i), from + i)
         await lab.bench.put(some.map((n) => recordOf(prefix, n, generation)))
         changed += some.length
