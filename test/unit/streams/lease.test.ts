@@ -1,5 +1,7 @@
 import { expect } from 'chai'
+import { Subject } from 'rxjs'
 import { Fault } from '../../../src/core/fault.ts'
+import type { RecordEvent, StoreEvent } from '../../../src/ports/lease-store.ts'
 import { type Held, type LeaseState, ownLease$ } from '../../../src/streams/lease.ts'
 import { cidr4, valueOf } from '../core/overlay/fixtures.ts'
 import { type Followed, Leasing } from './leasing.ts'
@@ -90,6 +92,17 @@ describe('ownLease$', () => {
     leasing.store.put('10.5.1.0-24', leasing.value, '1000')
     leasing.time.advance(1000)
     expect(kinds(states)).to.deep.equal(['owned'])
+  })
+
+  it('does not believe news that are older than its own claim', () => {
+    const records$ = new Subject<StoreEvent<RecordEvent>>()
+    hold({ records$ })
+    const { modRevision } = leasing.store.records[0] ?? { modRevision: 0 }
+    records$.next({ kind: 'value', value: { kind: 'snapshot', records: [] }, revision: modRevision - 1 })
+    leasing.time.advance(1000)
+    expect(kinds(states)).to.deep.equal(['owned'])
+    records$.next({ kind: 'value', value: { kind: 'snapshot', records: [] }, revision: modRevision + 1 })
+    expect(states.last.kind).to.equal('lost')
   })
 
   it('has what the last run held until etcd says otherwise', () => {

@@ -1,0 +1,34 @@
+import { expect } from 'chai'
+import { previousSubnet, printSubnetEnv } from '../../../../src/core/overlay/subnet-env.ts'
+import { cidr4, config } from './fixtures.ts'
+
+describe('printSubnetEnv', () => {
+  it('writes what flannel writes, with the address that the bridge takes', () => {
+    expect(printSubnetEnv(config(), cidr4('10.5.72.0/24'), 1450)).to.equal(
+      'FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.72.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n',
+    )
+  })
+})
+
+describe('previousSubnet', () => {
+  it('reads back what was written', () => {
+    const subnet = cidr4('10.5.72.0/24')
+    expect(previousSubnet(printSubnetEnv(config(), subnet, 1450))).to.deep.equal(subnet)
+  })
+
+  it('reads what a dual stack flannel wrote, in whatever order', () => {
+    const text = 'FLANNEL_IPV6_SUBNET=fc00::1/64\nFLANNEL_MTU=1450\nFLANNEL_SUBNET=10.5.9.1/24\n'
+    expect(previousSubnet(text)).to.deep.equal(cidr4('10.5.9.0/24'))
+  })
+
+  it('reads nothing out of anything else', () => {
+    for (const text of [
+      '',
+      'FLANNEL_SUBNET=',
+      'FLANNEL_SUBNET=fc00::1/64',
+      '#FLANNEL_SUBNET=10.5.9.1/24',
+      '\0\0',
+    ])
+      expect(previousSubnet(text), JSON.stringify(text)).to.equal(undefined)
+  })
+})
