@@ -167,7 +167,7 @@ export const coldStartBench: Bench = {
   about: 'start of the process to the last route, on a host that has never had an agent (eager)',
   yardstick:
     '`etcdctl get --prefix`, `bridge -batch` and `ip -batch` of the same entries, as whole processes',
-  parameters: { rounds: '7', sizes: '100,1000,5000,10000', profile: 'yes' },
+  parameters: { rounds: '7', sizes: '100,1000,5000,10000', profile: 'yes', charts: '' },
   run: async (given) => {
     const sizes = numbersOf(given, 'sizes').toSorted((a, b) => a - b)
     const samples = new Samples()

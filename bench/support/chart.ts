@@ -17,7 +17,7 @@ interface Drawing {
 
 /** Writes `<name>.svg` below `--charts`, with the machine in its foot. */
 export const writeChart = async (name: string, given: Given, drawings: readonly Drawing[]): Promise<void> => {
-  const folder = given.parameters['charts'] ?? new URL('../charts', import.meta.url).pathname
+  const folder = given.parameters['charts'] || new URL('../charts', import.meta.url).pathname
   await mkdir(folder, { recursive: true })
   const height = drawings.reduce((sum, drawing) => sum + drawing.height, 24)
   let y = 0

@@ -24,7 +24,9 @@ export interface Profiled<T> {
 const areas: readonly (readonly [name: string, matches: RegExp])[] = [
   ['garbage collection', /^\(garbage collector\)/],
   ['idle', /^\(idle\)/],
+  ['kernel: sendto', /^(sendNow|send) .*adapters\/netlink/],
   ['netlink: writer', /adapters\/netlink\/(writer|encode)/],
+  ['netlink: dump', /adapters\/netlink\/dump/],
   ['netlink: events', /adapters\/netlink\/(events|decode|fdb-echoes)/],
   ['netlink: rest', /adapters\/netlink\//],
   ['core: records and admission', /core\/(overlay|net|parsed)/],
@@ -47,6 +49,7 @@ export const profileOf = async <T>(bench: BenchLab, work: () => Promise<T>): Pro
   const file = `/run/profile-${Math.round(nowMs())}.json`
   const preload = new URL('../programs/profiled.mjs', import.meta.url).href
   Object.assign(process.env, { NODE_OPTIONS: `--import=${preload}`, TWEED_PROFILE: file })
+  const startedAt = Date.now()
   let result: T
   try {
     result = await work()
@@ -54,8 +57,20 @@ export const profileOf = async <T>(bench: BenchLab, work: () => Promise<T>): Pro
     delete process.env['NODE_OPTIONS']
     delete process.env['TWEED_PROFILE']
   }
+  const milestones = (bench.host.agent?.logs ?? []).flatMap((line) => milestone(line, startedAt))
   await bench.host.agent?.kill('SIGTERM')
-  return { result, lines: summary(JSON.parse(await readFile(file, 'utf8')) as CpuProfile) }
+  const lines = summary(JSON.parse(await readFile(file, 'utf8')) as CpuProfile)
+  return { result, lines: [`log, ms since the start: ${milestones.join(', ')}`, ...lines] }
+}
+
+/** `lease.owned 812` */
+const milestone = (line: string, startedAt: number): readonly string[] => {
+  try {
+    const { time, event } = JSON.parse(line) as { time: string; event: string }
+    return [`${event} ${Date.parse(time) - startedAt}`]
+  } catch {
+    return []
+  }
 }
 
 const summary = ({ nodes, samples, timeDeltas, startedAfterMs }: CpuProfile): readonly string[] => {

@@ -1,14 +1,15 @@
-// The kernel's limit: bulk <ifname> <neigh|fdb|route|route32> <add|del> <count> <messages per datagram>
+// The kernel's limit: bulk <ifname> <neigh|fdb|route|route32> <add|del> <count> <messages per datagram> [first peer]
 // Prints one line of JSON: milliseconds in all, and for the slowest datagram, and how many were refused.
 #include "rows.h"
 
 int main(int argc, char **argv) {
-  if (argc != 6) return fprintf(stderr, "bulk <ifname> <kind> <add|del> <count> <pack>\n"), 2;
+  if (argc < 6) return fprintf(stderr, "bulk <ifname> <kind> <add|del> <count> <pack> [first]\n"), 2;
   int link = (int)if_nametoindex(argv[1]);
   if (!link) die(argv[1]);
   const char *kind = argv[2];
   int add = !strcmp(argv[3], "add");
   uint32_t count = (uint32_t)atoi(argv[4]), pack = (uint32_t)atoi(argv[5]);
+  uint32_t offset = argc > 6 ? (uint32_t)atoi(argv[6]) : 0;
   int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   if (bind(s, (void *)&kernel, sizeof kernel) < 0) die("bind");
@@ -25,12 +26,13 @@ int main(int argc, char **argv) {
     uint32_t n = count - i < pack ? count - i : pack;
     int length = 0, last = 0;
     uint64_t before = now_ns();
-    for (uint32_t j = i; j < i + n; j++) {
+    for (uint32_t k = i; k < i + n; k++) {
+      uint32_t j = offset + k;
       uint8_t mac[6];
       peer_mac(j, mac);
       last = length;
       char *at = tx + length;
-      uint32_t seq = j + 1;
+      uint32_t seq = k + 1;
       if (!strcmp(kind, "neigh")) length += put_neighbour(at, add, seq, link, htonl(peer_subnet(j)), mac, NUD_PERMANENT);
       else if (!strcmp(kind, "fdb")) length += put_fdb(at, add, seq, link, mac, htonl(peer_vtep(j)));
       else if (!strcmp(kind, "route"))
