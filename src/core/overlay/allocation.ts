@@ -41,7 +41,7 @@ interface Listed {
  * it is drawn from.
  */
 export function* allocationCandidates(view: AllocationView): Generator<Candidate> {
-  const listed = view.records.flatMap(list)
+  const listed = view.records.flatMap(list).filter(({ key }) => isSomeonesSubnet(key, view.config))
   for (const own of ownRecords(listed, view)) {
     const kind = own.stored.leaseId === '0' ? 'reservation' : 'own'
     yield candidate(own.key, kind, own.stored.modRevision)
@@ -86,6 +86,13 @@ const list = (stored: StoredRecord): readonly Listed[] => {
   const decoded = decodeRecord(stored.value)
   return [{ stored, key, record: decoded.kind === 'valid' ? decoded.value : undefined }]
 }
+
+/**
+ * A host's subnet of this network, of whatever length: none is larger than a quarter of the network (flannel's rule
+ * for SubnetLen). One record that claims more, or something else, must not leave everybody without a subnet.
+ */
+const isSomeonesSubnet = ({ subnet }: SubnetKey, { ipv4 }: NetworkConfig): boolean =>
+  !ipv4 || (Cidr.containsCidr(ipv4.network, subnet) && subnet.length >= ipv4.network.length + 2)
 
 /** Ours by node id before ours by address, then the newest, as peers see it. */
 const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): readonly Listed[] => {
