@@ -130,6 +130,11 @@ export class Forwarding {
     if (event.kind === 'snapshot') this.#prune = true
   }
 
+  /** The kernel is about to be asked; to be told before each {@link dumped}. */
+  dumping(): void {
+    this.#tables.dumping()
+  }
+
   /** The whole truth from the kernel, with the FDB's own word on which hosts are in use. */
   dumped(dump: Dump, now: Millis): void {
     this.#tables.dumped(dump.rows)
@@ -143,7 +148,7 @@ export class Forwarding {
   }
 
   /** Somebody else changed a row. */
-  edited(verb: 'add' | 'remove', row: Row): void {
+  edited(verb: Op['verb'], row: Row): void {
     if (verb === 'add') this.#tables.saw(row)
     else this.#tables.missed(row)
   }

@@ -147,6 +147,7 @@ function kernelEvents$({ kernel, forwarding, clock }: ReconcileOptions, wake: Wa
 const ourTables$ = (kernel: Kernel, forwarding: Forwarding): Observable<Dump> =>
   defer(() => {
     const { link } = forwarding
+    forwarding.dumping()
     return link === undefined ? EMPTY : kernel.dump$(link).pipe(filter(() => link === forwarding.link))
   })
 

@@ -54,6 +54,10 @@ export class Tables {
     this.of(op.row).answered(rowKey(op.row))
   }
 
+  dumping(): void {
+    for (const table of this.#all) table.dumping()
+  }
+
   dumped(rows: Iterable<Row>): void {
     const fdb: FdbEntry[] = []
     const neighbours: Neighbour[] = []

@@ -31,6 +31,8 @@ export class Tracker<R extends Row> {
   readonly #owedAdds = new Set<RowKey>()
   readonly #owedRemoves = new Set<RowKey>()
   readonly #failures = new Map<RowKey, Failure>()
+  /** Rows that have changed while a dump was under way, and by whom: it may show them as before or as after that. */
+  #changedMeanwhile: Map<RowKey, 'us' | 'others'> | undefined
 
   get desired(): ReadonlyMap<RowKey, R> {
     return this.#desired
@@ -62,30 +64,52 @@ export class Tracker<R extends Row> {
 
   /** Somebody else put the row there. */
   saw(row: R): void {
-    this.#actual.set(rowKey(row), row)
-    this.#compare(rowKey(row))
+    const key = rowKey(row)
+    this.#actual.set(key, row)
+    this.#changedMeanwhile?.set(key, 'others')
+    this.#compare(key)
   }
 
   /** Somebody else took the row away. */
   missed(key: RowKey): void {
+    this.#changedMeanwhile?.set(key, 'others')
     const failure = this.#failures.get(key)
     if (failure) this.#failures.set(key, { ...failure, retryAt: Millis.of(0) }) // what went may have been in the way
     if (this.#actual.delete(key)) this.#compare(key)
   }
 
-  /** The whole truth, from a dump. */
+  /** A dump begins: from here on until {@link dumped}, what changes is newer than what it may tell. */
+  dumping(): void {
+    this.#changedMeanwhile = new Map()
+  }
+
+  /**
+   * The whole truth, from a dump, as of the moment at which each row was read. Our own later writes are believed
+   * more; rows that others changed meanwhile are in doubt and written once more.
+   */
   dumped(rows: Iterable<R>): void {
+    const changed = this.#changedMeanwhile ?? new Map<RowKey, 'us' | 'others'>()
+    this.#changedMeanwhile = undefined
+    const written = [...changed].flatMap(([key, by]) => {
+      const row = this.#actual.get(key)
+      return by === 'us' || row ? [[key, row] as const] : []
+    })
     this.#actual.clear()
     for (const row of rows) this.#actual.set(rowKey(row), row)
+    for (const [key, row] of written)
+      if (row) this.#actual.set(key, row)
+      else this.#actual.delete(key)
     this.#owedAdds.clear()
     this.#owedRemoves.clear()
     for (const key of this.#desired.keys()) this.#compare(key)
     for (const key of this.#actual.keys()) this.#compare(key)
+    for (const [key, by] of changed) if (by === 'others' && this.#desired.has(key)) this.#owedAdds.add(key)
   }
 
   refused(op: Op, fault: Fault, now: Millis): void {
     const key = rowKey(op.row)
     const wanted = this.#desired.get(key)
+    this.#changedMeanwhile?.delete(key)
     if (op.verb === 'add') this.#actual.delete(key)
     if (op.verb === 'add' && wanted && !sameRow(wanted, op.row)) return this.#compare(key) // another one is wanted by now
     const earlier = this.#failures.get(key)
@@ -149,6 +173,7 @@ export class Tracker<R extends Row> {
       if (ops.length >= bounds.limit) break
       if ((this.#failures.get(key)?.retryAt ?? 0) > bounds.now) continue
       owed.delete(key)
+      this.#changedMeanwhile?.set(key, 'us')
       const op = opFor(key)
       if (op) ops.push(op)
     }

@@ -63,6 +63,60 @@ describe('Tracker', () => {
     expect(takeAll()).to.deep.equal([])
   })
 
+  describe('while a dump is under way', () => {
+    const elsewhere = fdb(2, '192.0.2.66')
+
+    it('believes its own write more than a dump that has seen the row before', () => {
+      table.dumped([fdb(2)])
+      table.want(fdb(2))
+      table.dumping()
+      table.want(elsewhere)
+      takeAll()
+      table.want(fdb(2))
+      table.dumped([fdb(2)])
+      expect(takeAll()).to.deep.equal([{ verb: 'add', row: fdb(2), replace: true }])
+    })
+
+    it('takes away what it wrote after the dump had passed', () => {
+      table.dumping()
+      table.want(fdb(2))
+      takeAll()
+      table.unwant(fdb(2).mac)
+      table.dumped([])
+      expect(takeAll()).to.deep.equal([{ verb: 'remove', row: fdb(2) }])
+    })
+
+    it('writes a row once more that somebody changed, whatever the dump says', () => {
+      table.want(fdb(2))
+      takeAll()
+      table.dumping()
+      table.saw(elsewhere)
+      table.dumped([fdb(2)])
+      expect(takeAll()).to.deep.equal([{ verb: 'add', row: fdb(2), replace: true }])
+      table.dumping()
+      table.missed(fdb(2).mac)
+      table.dumped([fdb(2)])
+      expect(takeAll()).to.deep.equal([{ verb: 'add', row: fdb(2), replace: true }])
+    })
+
+    it('believes the dump about a write that was refused', () => {
+      table.want(fdb(2))
+      table.dumping()
+      const [op] = takeAll()
+      if (op) table.refused(op, busy, at(0))
+      table.dumped([fdb(2)])
+      expect(table.pending).to.equal(0)
+    })
+
+    it('writes nothing again that it wrote itself', () => {
+      table.want(fdb(2))
+      table.dumping()
+      takeAll()
+      table.dumped([])
+      expect(takeAll()).to.deep.equal([])
+    })
+  })
+
   it('gives no more than the limit', () => {
     for (const n of [2, 3, 4]) table.want(fdb(n))
     expect(table.takeAdds(at(0), 2)).to.have.lengthOf(2)
