@@ -92,9 +92,17 @@ describe('allocationCandidates', () => {
   it('passes over everything that overlaps a listed key, whatever its value', () => {
     const records = [
       recordOf(1, { key: '10.5.1.128-25', value: 'garbage' }),
-      recordOf(2, { key: '10.5.2.0-23' }),
+      recordOf(2, { key: '10.5.2.0-24' }),
+      recordOf(3, { key: '10.5.3.64-26' }),
     ]
     expect(first(9, { config: four, records })).to.deep.equal([])
+  })
+
+  it('ignores what is no subnet of a host, so that one record cannot take everything', () => {
+    const records = ['0.0.0.0-0', '10.5.0.0-22', '10.5.2.0-23', '192.0.2.0-24'].map((key, i) =>
+      recordOf(i + 2, { key }),
+    )
+    expect(first(9, { config: four, records })).to.have.lengthOf(3)
   })
 
   it('draws with the random numbers that it is given', () => {
