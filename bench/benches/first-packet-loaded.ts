@@ -3,8 +3,9 @@ import { against, type Bench, figure, inTurn, numberOf, ratio, Samples } from '.
 import { prefix } from '../support/bench-lab.ts'
 import { answered, PacketLab } from '../support/packet-lab.ts'
 import { batchLine, numbers, recordOf } from '../support/peers.ts'
+import { profileOf } from '../support/profile.ts'
 import { nowMs, RowWatch } from '../support/row-watch.ts'
-import { knows, pause } from '../support/wait.ts'
+import { isAtRest, pause } from '../support/wait.ts'
 import { addQuantiles } from './first-packet.ts'
 
 interface Load {
@@ -47,7 +48,7 @@ export const firstPacketLoaded: Bench = {
   parameters: {
     rounds: '5',
     peers: '10000',
-    'per-second': '10000',
+    'per-second': '2000',
     destinations: '1000',
     'interval-us': '5000',
   },
@@ -70,7 +71,7 @@ export const firstPacketLoaded: Bench = {
       await host.agent?.kill('SIGKILL')
       await host.exec('ip', '-batch', '/run/routes-in-use')
       await host.startAgent()
-      await knows(host, count + busy)
+      await isAtRest(host, count + busy)
     }
     const probe = async (name: string) => {
       const times = await lab.probe(count, 0, { intervalUs })
@@ -97,6 +98,13 @@ export const firstPacketLoaded: Bench = {
         await lab.bench.putPeers(busy, { from: count }) // as `begin` expects them
       },
     })
+    given.say('profile')
+    const profile = await profileOf(lab.bench, async () => {
+      await begin()
+      const load = changeMacs(lab, { peers: busy, from: count, perSecond: numberOf(given, 'per-second') })
+      await lab.probe(count, 0, { intervalUs })
+      await load.stop()
+    })
     await watch.stop()
     await lab.destroy()
     return {
@@ -110,6 +118,7 @@ export const firstPacketLoaded: Bench = {
         ratio('p50: times idle', samples.of('loaded: p50'), samples.of('idle: p50')),
         against('lost', [lost.reduce((a, b) => a + b, 0)], { atMost: 0 }),
       ],
+      notes: ['profiled, the start and the load:', ...profile.lines],
     }
   },
 }

@@ -9,6 +9,7 @@ import {
   Samples,
 } from '../support/bench.ts'
 import { answered, PacketLab, type Responder } from '../support/packet-lab.ts'
+import { profileOf } from '../support/profile.ts'
 import { quantile } from '../support/statistics.ts'
 
 const shares = { p50: 0.5, p90: 0.9, p99: 0.99 } as const
@@ -23,6 +24,13 @@ const names: Readonly<Record<Responder, string>> = {
   c2: 'C (asked address and FDB)',
   c4: 'C (the four rows of tweed)',
   tweed: 'tweed',
+}
+
+/** Which ones were slow: all at the beginning, or now and then? */
+const slowestOf = (name: string, times: readonly (number | undefined)[]): string => {
+  const numbered = times.map((us, i) => ({ i, ms: (us ?? Number.NaN) / 1000 })).filter(({ ms }) => ms > 2)
+  const some = numbered.slice(0, 20).map(({ i, ms }) => `#${i} ${ms.toFixed(1)}`)
+  return `${name}: ${numbered.length} of ${times.length} over 2 ms: ${some.join(', ')}${numbered.length > 20 ? ', …' : ''}`
 }
 
 const ratiosOf = (samples: Samples): readonly Ratio[] => {
@@ -63,13 +71,22 @@ export const firstPacket: Bench = {
       c2: contender('c2'),
       c4: contender('c4'),
     })
+    given.say('profile')
+    const profile = await profileOf(lab.bench, async () => {
+      await lab.begin('tweed')
+      const first = await lab.probe(count, 0, { intervalUs })
+      return { first, next: await lab.probe(count, count, { intervalUs }) }
+    })
     await lab.destroy()
     const figures: readonly Figure[] = samples.figures('µs')
     return {
       figures,
       ratios: [...ratiosOf(samples), against('lost', [lost.reduce((a, b) => a + b, 0)], { atMost: 0 })],
       notes: [
-        'tweed is an agent that has just started and answers its first misses; "next thousand" is the same agent later.',
+        'tweed is an agent that has come to rest after its start and answers its first misses; "next thousand" is the same agent later.',
+        slowestOf('profiled, the first thousand', profile.result.first),
+        slowestOf('profiled, the next thousand', profile.result.next),
+        ...profile.lines,
       ],
     }
   },

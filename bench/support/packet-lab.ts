@@ -2,7 +2,7 @@ import type { Container } from '../../test/support/container.ts'
 import { Daemon, output } from '../../test/support/process.ts'
 import { BenchLab } from './bench-lab.ts'
 import { containerAddress, numbers, vtepNetwork } from './peers.ts'
-import { knows } from './wait.ts'
+import { isAtRest, knows } from './wait.ts'
 import { yardstick } from './yardstick.ts'
 
 const probePort = '7'
@@ -59,7 +59,7 @@ export class PacketLab {
     await host.exec('ip', 'link', 'del', device).catch(() => '')
     if (responder === 'tweed') {
       await host.startAgent()
-      await knows(host, this.#peers)
+      await isAtRest(host, this.#peers)
       return
     }
     await host.netns.batch([

@@ -18,6 +18,19 @@ export const knows = (host: Host, peers: number, timeoutMs = 120_000): Promise<A
     timeoutMs,
   )
 
+/**
+ * Until it has come to rest: a restarted agent is ready with the peers that it remembers, and reads those of etcd
+ * after that.
+ */
+export const isAtRest = async (host: Host, peers: number): Promise<void> => {
+  await eventually(`${host.name} has seen etcd`, async () => {
+    const status = await host.agent?.status()
+    return status?.etcd.connected === true && status.lease?.state === 'owned' ? status : undefined
+  })
+  await knows(host, peers)
+  await pause(1500)
+}
+
 /** The target of `watch`; when it isn't reached, the last words of the agent that should have. */
 export const reachedBy = (agent: AgentProcess, watch: RowWatch, timeoutMs?: number): Promise<RowReport> =>
   watch.reached(timeoutMs).catch((error: unknown) => {
