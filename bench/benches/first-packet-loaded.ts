@@ -12,10 +12,12 @@ interface Load {
   readonly peers: number
   readonly from: number
   readonly perSecond: number
+  /** How many leases are put at once. */
+  readonly burst: number
 }
 
 /** Gives every peer in use another MAC, again and again, until it is told to stop. */
-const changeMacs = (lab: PacketLab, { peers, from, perSecond }: Load) => {
+const changeMacs = (lab: PacketLab, { peers, from, perSecond, burst }: Load) => {
   const stopping = new AbortController()
   const goesOn = () => !stopping.signal.aborted
   let generation = 0
@@ -24,8 +26,8 @@ const changeMacs = (lab: PacketLab, { peers, from, perSecond }: Load) => {
     const start = nowMs()
     while (goesOn()) {
       generation = (generation % 200) + 1
-      for (let i = 0; goesOn() && i < peers; i += 1000) {
-        const some = numbers(Math.min(1000, peers - i), from + i)
+      for (let i = 0; goesOn() && i < peers; i += burst) {
+        const some = numbers(Math.min(burst, peers - i), from + i)
         await lab.bench.put(some.map((n) => recordOf(prefix, n, generation)))
         changed += some.length
         await pause(Math.max(0, start + (changed / perSecond) * 1000 - nowMs()))
@@ -49,12 +51,19 @@ export const firstPacketLoaded: Bench = {
     rounds: '5',
     peers: '10000',
     'per-second': '2000',
+    burst: '1000',
     destinations: '1000',
     'interval-us': '5000',
   },
   run: async (given) => {
     const [busy, count] = [numberOf(given, 'peers'), numberOf(given, 'destinations')]
     const intervalUs = numberOf(given, 'interval-us')
+    const load = {
+      peers: busy,
+      from: count,
+      perSecond: numberOf(given, 'per-second'),
+      burst: numberOf(given, 'burst'),
+    }
     const samples = new Samples()
     const lost: number[] = []
     const written: number[] = []
@@ -88,22 +97,22 @@ export const firstPacketLoaded: Bench = {
       loaded: async (round) => {
         given.say(`round ${round + 1}: loaded`)
         await begin()
-        const load = changeMacs(lab, { peers: busy, from: count, perSecond: numberOf(given, 'per-second') })
+        const changing = changeMacs(lab, load)
         await pause(1000)
         await watch.target(0)
         await probe('loaded')
         const { neighAdded, fdbAdded } = await watch.report()
         written.push(neighAdded.count + fdbAdded.count)
-        changed.push(await load.stop())
+        changed.push(await changing.stop())
         await lab.bench.putPeers(busy, { from: count }) // as `begin` expects them
       },
     })
     given.say('profile')
     const profile = await profileOf(lab.bench, async () => {
       await begin()
-      const load = changeMacs(lab, { peers: busy, from: count, perSecond: numberOf(given, 'per-second') })
+      const changing = changeMacs(lab, load)
       await lab.probe(count, 0, { intervalUs })
-      await load.stop()
+      await changing.stop()
     })
     await watch.stop()
     await lab.destroy()
