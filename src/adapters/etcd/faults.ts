@@ -63,9 +63,19 @@ export const cancelledFault = (reason: string, endpoint: string): Fault => {
   )
 }
 
+/** The same, naming the permission whose lack it tells of; `read on /coreos.com/network/config`. */
+export const withPermission = (fault: Fault, permission: string): Fault =>
+  fault.code === 'etcd-denied' && fault.message.endsWith('permission denied')
+    ? { ...fault, message: `${fault.message}: the etcd user needs ${permission}` }
+    : fault
+
 /** A later attempt, perhaps at another endpoint, can end differently. */
 export const isWorthRetrying = (fault: Fault): boolean =>
   fault.transient && fault.code !== 'lease-lost' && fault.code !== 'etcd-compacted'
+
+/** Forgotten by etcd, or expired: the next call comes with a new one. */
+export const isStaleToken = (fault: Fault): boolean =>
+  fault.code === 'etcd-denied' && staleToken.test(fault.message)
 
 export const isLeaseExisting = (error: unknown): boolean => /lease already exists/.test(read(error).words)
 

@@ -1,8 +1,19 @@
-import { catchError, defer, from, retry, switchMap, tap, throwError, timer, type Observable } from 'rxjs'
+import {
+  catchError,
+  defer,
+  from,
+  retry,
+  switchMap,
+  tap,
+  throwError,
+  timer,
+  type MonoTypeOperatorFunction,
+  type Observable,
+} from 'rxjs'
 import { decorrelatedJitter } from './backoff.ts'
 import type { EndpointPool } from './endpoint-pool.ts'
 import type { Endpoint } from './endpoint.ts'
-import { isWorthRetrying, toFault } from './faults.ts'
+import { isStaleToken, isWorthRetrying, toFault, withPermission } from './faults.ts'
 
 /** Makes the request at one endpoint; `attempt` counts from 0. */
 export type Request<T> = (endpoint: Endpoint, attempt: number) => Promise<T> | Observable<T>
@@ -28,11 +39,17 @@ export const request$ = <T>(
         ),
       ),
       retry({
-        count: retries,
-        delay: (error: unknown) => {
+        delay: (error: unknown, failures) => {
           const fault = toFault(error)
-          return isWorthRetrying(fault) ? timer(backoff.next()) : throwError(() => fault)
+          // After minutes of silence the token has expired, which is nothing to tell anybody.
+          if (failures === 1 && isStaleToken(fault)) return timer(0)
+          const again = failures <= retries && isWorthRetrying(fault)
+          return again ? timer(backoff.next()) : throwError(() => fault)
         },
       }),
     )
   })
+
+/** etcd says "permission denied" and no more; what the user would need is known to whoever asked. */
+export const needs = <T>(permission: string): MonoTypeOperatorFunction<T> =>
+  catchError((error: unknown) => throwError(() => withPermission(toFault(error), permission)))

@@ -1,7 +1,7 @@
 import type { IKeyValue, IResponseHeader } from 'etcd3'
 import { EMPTY, expand, map, reduce, type Observable } from 'rxjs'
 import type { EndpointPool } from './endpoint-pool.ts'
-import { request$ } from './request.ts'
+import { needs, request$ } from './request.ts'
 
 /** `end` is exclusive; without it the range is the one key. */
 export interface KeyRange {
@@ -16,6 +16,10 @@ export const prefixRange = (prefix: string): KeyRange => {
   end[end.length - 1] = (end.at(-1) ?? 0) + 1 // our prefixes end with '/', so nothing is carried over
   return { start, end }
 }
+
+/** The permission to read it. */
+export const readOn = ({ start, end }: KeyRange): string =>
+  `read on ${start.toString()}${end ? ' and all keys below' : ''}`
 
 /** What a range held at one revision. */
 export interface Snapshot {
@@ -49,6 +53,7 @@ export const snapshot$ = (
         : EMPTY
     }),
     reduce((whole, page) => ({ ...whole, kvs: whole.kvs.concat(page.kvs) })), // the first header stays
+    needs(readOn(range)),
   )
 
 const page$ = (

@@ -6,7 +6,7 @@ import type { Login, TlsFiles } from './endpoint.ts'
 import { toFault } from './faults.ts'
 import { grant$, keepAlive$, revoke$ } from './lease.ts'
 import { configEvent, keysBelow, recordEvent, storedConfig, storedRecord, type Keys } from './record.ts'
-import { request$ } from './request.ts'
+import { needs, request$ } from './request.ts'
 import { prefixRange, snapshot$ } from './snapshot.ts'
 import { claim$, putConfig$, release$ } from './transaction.ts'
 import { watchRange$ } from './watch.ts'
@@ -69,6 +69,7 @@ export const openLeaseStore = (options: LeaseStoreOptions): LeaseStore & { close
 /** Configuration and records at one revision; started again if that revision is compacted while it is read. */
 const view$ = (pool: EndpointPool, keys: Keys): Observable<StoreView> =>
   request$(pool, ({ requests }) => requests.kv.range({ key: Buffer.from(keys.config) })).pipe(
+    needs(`read on ${keys.config}`),
     switchMap(({ kvs, header }) =>
       snapshot$(pool, prefixRange(keys.subnets), { revision: Number(header.revision) }).pipe(
         map((snapshot) => ({

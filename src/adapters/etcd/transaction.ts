@@ -3,7 +3,7 @@ import { map, type Observable } from 'rxjs'
 import type { Claim, ClaimResult } from '../../ports/lease-store.ts'
 import type { EndpointPool } from './endpoint-pool.ts'
 import { storedRecord, type Keys } from './record.ts'
-import { request$ } from './request.ts'
+import { needs, request$ } from './request.ts'
 
 /**
  * Puts the record if its key and the configuration still have the revisions that the claim names.
@@ -21,6 +21,7 @@ export const claim$ = (pool: EndpointPool, keys: Keys, claim: Claim): Observable
     failure: [get(key), get(config)],
   }
   return request$(pool, ({ requests }) => requests.kv.txn(transaction)).pipe(
+    needs(writeOn(key)),
     map((response): ClaimResult => {
       if (response.succeeded) return { kind: 'claimed', modRevision: Number(response.header.revision) }
       const found = firstKv(response, 0)
@@ -46,7 +47,10 @@ export const release$ = (
     success: [{ request_delete_range: { key } }],
     failure: [],
   }
-  return request$(pool, ({ requests }) => requests.kv.txn(transaction)).pipe(map(() => undefined))
+  return request$(pool, ({ requests }) => requests.kv.txn(transaction)).pipe(
+    needs(writeOn(key)),
+    map(() => undefined),
+  )
 }
 
 /** A retry that finds its own value in place has written it. */
@@ -63,6 +67,7 @@ export const putConfig$ = (
     failure: [get(key)],
   }
   return request$(pool, ({ requests }) => requests.kv.txn(transaction)).pipe(
+    needs(writeOn(key)),
     map((response) =>
       response.succeeded || firstKv(response, 0)?.value.equals(value) ? 'written' : 'changed-meanwhile',
     ),
@@ -76,6 +81,8 @@ const unchanged = (key: Buffer, modRevision: number): ICompare => ({
   result: 'Equal',
   mod_revision: modRevision,
 })
+
+const writeOn = (key: Buffer): string => `readwrite on ${key.toString()}`
 
 const get = (key: Buffer): IRequestOp => ({ request_range: { key } })
 

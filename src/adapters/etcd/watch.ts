@@ -24,8 +24,8 @@ import { decorrelatedJitter } from './backoff.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { EndpointPool } from './endpoint-pool.ts'
 import { cancelledFault, toFault } from './faults.ts'
-import { request$ } from './request.ts'
-import { snapshot$, type KeyRange } from './snapshot.ts'
+import { needs, request$ } from './request.ts'
+import { readOn, snapshot$, type KeyRange } from './snapshot.ts'
 import { watchStream$ } from './watch-stream.ts'
 
 export type RangeEvent =
@@ -149,6 +149,7 @@ const watchAt$ = (
     return watchStream$(endpoint, range, cursor.next).pipe(
       mergeMap(read$),
       catchError((error: unknown) => throwError(() => pool.fail(endpoint, error))),
+      needs(readOn(range)),
     )
   })
 
@@ -192,16 +193,19 @@ const confirmRegression$ = (pool: EndpointPool, range: KeyRange, cursor: Cursor)
 
 const resync = (why: string): Fault => Fault.of('etcd-compacted', why)
 
+/** Each loss of the connection once; and once more if it turns out, behind a dropped connection, to be a refusal. */
 const oncePerState =
   <T>(): MonoTypeOperatorFunction<StoreEvent<T>> =>
   (source) =>
     defer(() => {
-      let state: 'connected' | 'disconnected' | undefined
+      let state: 'connected' | 'disconnected' | 'denied' | undefined
       return source.pipe(
-        filter(({ kind }) => {
-          if (kind === 'value') return true
-          const changed = kind !== state
-          state = kind
+        filter((event) => {
+          if (event.kind === 'value') return true
+          const denied = event.kind === 'disconnected' && event.fault.code === 'etcd-denied'
+          const next = denied ? 'denied' : event.kind
+          const changed = next !== state && !(state === 'denied' && next === 'disconnected')
+          if (changed) state = next
           return changed
         }),
       )
