@@ -13,6 +13,7 @@ import {
   throwError,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
+import { Ipv4 } from '../core/net/ipv4.ts'
 import { allocationCandidates, type Candidate, sharedAddressFault } from '../core/overlay/allocation.ts'
 import type { OwnIdentity, OwnLease } from '../core/overlay/own.ts'
 import { ownRecord } from '../core/overlay/own-record.ts'
@@ -119,7 +120,8 @@ class Attempt {
     return left$.pipe(concatMap((left) => (left > 0 ? of({ leaseId, remainingSeconds: left }) : fresh$)))
   }
 
-  #take$({ keyText: key, key: subnets, guardModRevision }: Candidate, hook: Hook): Observable<Acquired> {
+  #take$(candidate: Candidate, hook: Hook): Observable<Acquired> {
+    const { keyText: key, key: subnets, guardModRevision } = candidate
     const { store, network } = this.#options
     const { leaseId } = hook
     const lease = { key, ...subnets, ...hook }
@@ -130,6 +132,7 @@ class Attempt {
     return store
       .claim$({ key, value: this.#value, leaseId, modRevision: guardModRevision, configRevision })
       .pipe(
+        catchError((error: unknown) => throwError(() => this.#refused(error, candidate))),
         concatMap((result): Observable<Acquired> => {
           switch (result.kind) {
             case 'claimed':
@@ -143,6 +146,17 @@ class Attempt {
           }
         }),
       )
+  }
+
+  /** The free subnet was drawn by lot: a permission for that very key is not what the operator should hear of. */
+  #refused(error: unknown, { kind }: Candidate): unknown {
+    if (!Fault.is(error) || error.code !== 'etcd-denied' || kind !== 'free') return error
+    const ip = Ipv4.print(this.#options.me.publicIp)
+    return Fault.of(
+      'etcd-denied',
+      'the etcd user may not take a free subnet, and none is assigned to this host: ' +
+        `write a reservation for ${ip}, or grant readwrite on <prefix>/subnets/ and all keys below`,
+    )
   }
 
   #giveBack$(): Observable<never> {

@@ -55,8 +55,12 @@ export const network$ = (options: {
     takeUntil(config$.pipe(filter(({ kind }) => kind === 'value'))),
   )
   return merge(config$, instead$).pipe(
-    concatMap((event) => (event.kind === 'value' ? of(event.value) : EMPTY)),
-    scan((state: NetworkState, stored) => adopt(state, stored, options.lease()), nothingYet),
+    concatMap((event) => (event.kind === 'value' || isDenied(event) ? of(event) : EMPTY)),
+    scan(
+      (state: NetworkState, event) =>
+        event.kind === 'value' ? adopt(state, event.value, options.lease()) : unread(state, event.fault),
+      nothingYet,
+    ),
   )
 }
 
@@ -67,6 +71,15 @@ const value = (stored: StoredConfig): StoreEvent<StoredConfig | undefined> => ({
 })
 
 const nothingYet: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
+
+type ConfigEvent = StoreEvent<StoredConfig | undefined>
+
+/** That there is no configuration would be the wrong thing to say where it may not be read. */
+const isDenied = (event: ConfigEvent): event is ConfigEvent & { readonly kind: 'disconnected' } =>
+  event.kind === 'disconnected' && event.fault.code === 'etcd-denied'
+
+const unread = (state: NetworkState, fault: Fault): NetworkState =>
+  state.kind === 'none' ? { kind: 'none', fault } : state
 
 /** The reducer: state × what etcd holds → state. */
 export const adopt = (
