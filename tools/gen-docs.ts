@@ -17,7 +17,7 @@ export interface Page {
 }
 
 const flagGroups: readonly (readonly [title: string, flags: readonly Flag[]])[] = [
-  ['etcd', ['etcd-endpoints', 'etcd-prefix', 'etcd-cafile', 'etcd-certfile', 'etcd-keyfile', 'etcd-username', 'etcd-password', 'audit']],
+  ['etcd', ['etcd-endpoints', 'etcd-prefix', 'etcd-cafile', 'etcd-certfile', 'etcd-keyfile', 'etcd-cert-reload', 'etcd-username', 'etcd-password', 'audit']],
   ['Underlay', ['iface', 'iface-regex', 'iface-can-reach', 'public-ip']],
   ['Forwarding', ['resolve', 'device', 'idle', 'max-neighbours', 'hold', 'resync']],
   ['Lease', ['lease-ttl', 'on-conflict']],

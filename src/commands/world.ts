@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { SettingError } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import { concatMap, NEVER } from 'rxjs'
@@ -34,25 +35,32 @@ export const openStore = async (s: Settings) => {
   })
 }
 
-/** Certificates are replaced long before they expire; a minute is soon enough. */
-const certificatePeriodMs = 60_000
-
 const certificateRenewals$ = (s: Settings, files: readonly string[]) =>
-  contentChanges$(files, certificatePeriodMs).pipe(
+  contentChanges$(files, s['etcd-cert-reload']).pipe(
     concatMap(() => {
       try {
         return [tlsFiles(s)]
       } catch {
-        return [] // one of them is just being replaced; when it is there, that is a change too
+        return [] // they are just being replaced, one after the other; when all are there, that is a change too
       }
     }),
   )
 
-const tlsFiles = (s: Settings) => ({
-  ca: fileIn(s, 'etcd-cafile'),
-  cert: fileIn(s, 'etcd-certfile'),
-  key: fileIn(s, 'etcd-keyfile'),
-})
+const tlsFiles = (s: Settings) => {
+  const files = {
+    ca: fileIn(s, 'etcd-cafile'),
+    cert: fileIn(s, 'etcd-certfile'),
+    key: fileIn(s, 'etcd-keyfile'),
+  }
+  try {
+    createSecureContext(files) // a new certificate beside the old key, for one: grpc-js would throw out of a stream
+  } catch (error) {
+    throw new SettingError(
+      `the files of --etcd-cafile, --etcd-certfile and --etcd-keyfile can't be used: ${(error as Error).message}`,
+    )
+  }
+  return files
+}
 
 const fileIn = (s: Settings, flag: 'etcd-cafile' | 'etcd-certfile' | 'etcd-keyfile'): Buffer | undefined => {
   const path = s[flag]
@@ -80,7 +88,12 @@ export const openKernelAndHost = async (s: Settings): Promise<Opened<Pick<World,
 }
 
 export const openWorld = async (s: Settings): Promise<Opened<World>> => {
-  const [store, { it, close }] = await Promise.all([openStore(s), openKernelAndHost(s)])
+  const opening = openKernelAndHost(s)
+  const store = await openStore(s).catch(async (error: unknown) => {
+    ;(await opening).close() // or its sockets would keep a process alive that has given up
+    throw error
+  })
+  const { it, close } = await opening
   return {
     it: { ...it, store, clock: systemClock },
     close: () => {

@@ -80,7 +80,7 @@ const ipv4 = (words: Words, marks?: Marks): Setting<Ipv4 | undefined> =>
 
 const endpoints = (texts: readonly string[]): readonly string[] | undefined => {
   const urls = texts.flatMap((t) => t.split(',')).filter((t) => t !== '')
-  return urls.length > 0 && urls.every((url) => /^(https?:\/\/)?[^\s/]+:\d{1,5}\/?$/.test(url))
+  return urls.length > 0 && urls.every((url) => /^(https?:\/\/)?[^\s/@]+:\d{1,5}\/?$/.test(url))
     ? urls
     : undefined
 }
@@ -116,6 +116,11 @@ export const settings = {
   'etcd-password': optional(
     ['<password>', 'password of the etcd user; better given as TWEED_ETCD_PASSWORD'],
     { secret: true },
+  ),
+  'etcd-cert-reload': atLeast(
+    '1s',
+    ['<duration>', 'how often the certificate files are looked at for new ones', '60s'],
+    agentOnly,
   ),
   iface: make<readonly string[]>(
     [
