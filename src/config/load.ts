@@ -68,9 +68,12 @@ function find(
 function parsed(setting: Setting<unknown>, { name, texts }: Found): unknown {
   const value = setting.parse(texts)
   if (value !== undefined) return value
-  const shown = setting.secret ? 'set' : texts.map((t) => JSON.stringify(t)).join(', ')
+  const shown = setting.secret ? 'set' : texts.map((t) => JSON.stringify(withoutLogin(t))).join(', ')
   throw new SettingError(`${name} is ${shown}: it ${setting.rule}`)
 }
+
+/** `http://user:password@host` is how some would give a password, and an error is read by others. */
+const withoutLogin = (text: string): string => text.replaceAll(/[^/,\s]*@/g, '')
 
 interface ConfigFile {
   readonly path: string
