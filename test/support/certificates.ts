@@ -20,11 +20,11 @@ export class Certificates {
     return certificates
   }
 
-  /** Certificate for a server at 127.0.0.1 or a client of that name; both uses are allowed. */
-  async issue(name: string): Promise<EtcdTls> {
+  /** Certificate for a server at that address or a client of that name; both uses are allowed. */
+  async issue(name: string, address = '127.0.0.1'): Promise<EtcdTls> {
     await writeFile(
       this.#path(`${name}.ext`),
-      'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n',
+      `subjectAltName=IP:${address}\nextendedKeyUsage=serverAuth,clientAuth\n`,
     )
     await this.#openssl(
       ...['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],

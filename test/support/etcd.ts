@@ -41,6 +41,8 @@ export class Etcd {
   readonly members: readonly EtcdMember[]
   readonly #options: EtcdOptions
   readonly #directory: string
+  /** Further flags of etcdctl, `--user=root:…` once access is controlled. */
+  ctlFlags: readonly string[] = []
 
   private constructor(directory: string, members: readonly EtcdMember[], options: EtcdOptions) {
     this.#directory = directory
@@ -131,7 +133,15 @@ export class Etcd {
   async ctl(...args: readonly string[]): Promise<string> {
     const { tls, wrap = [] } = this.#options
     const files = tls ? [`--cacert=${tls.ca}`, `--cert=${tls.cert}`, `--key=${tls.key}`] : []
-    const command = ['env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${this.endpoints}`, ...files, ...args]
+    const command = [
+      'env',
+      'ETCDCTL_API=3',
+      'etcdctl',
+      `--endpoints=${this.endpoints}`,
+      ...files,
+      ...this.ctlFlags,
+      ...args,
+    ]
     return (await output([...wrap, ...command])).trimEnd()
   }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Host } from './host.ts'
 import { Netns, veth } from './netns.ts'
 import { CommandFailed, eventually } from './process.ts'
-import { Etcd } from './etcd.ts'
+import { Etcd, type EtcdOptions } from './etcd.ts'
 
 export interface LabOptions {
   /** How many; named h1, h2, … with the underlay addresses 192.0.2.11, 192.0.2.12, … */
@@ -12,6 +12,8 @@ export interface LabOptions {
   readonly config?: object | undefined
   /** How many etcd members on machines of their own, at 192.0.2.2, 192.0.2.3, …; by default etcd is 192.0.2.1. */
   readonly etcdMembers?: number
+  /** How etcd is served: TLS, and further flags. */
+  readonly etcd?: Pick<EtcdOptions, 'tls' | 'flags'>
   /** Flags of every agent, before those of a single start. */
   readonly agentFlags?: readonly string[]
   /** Command line of `tweed`: the built program, unless `TWEED_PROGRAM` or this names another. */
@@ -73,6 +75,7 @@ export class Lab {
     const etcd = await Etcd.start({
       ...{ wrap: underlay.wrap([]), listen: underlayAddress, port: 2379 },
       ...(machines.length > 0 && { machines }),
+      ...options.etcd,
     })
     const hosts: Host[] = []
     for (let i = 1; i <= options.hosts; i++) {
