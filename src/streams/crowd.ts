@@ -22,9 +22,15 @@ export const afterDelay = (store: LeaseStore, delayMs: number): LeaseStore => {
   const open$ = timer(delayMs).pipe(shareReplay({ bufferSize: 1, refCount: false }))
   const late$ = <T>(ask$: () => Observable<T>): Observable<T> => defer(() => open$.pipe(concatMap(ask$)))
   return {
-    ...store,
     config$: late$(() => store.config$),
     records$: late$(() => store.records$),
     read$: () => late$(() => store.read$()),
+    // These follow a read. Named one by one, since a spread would lose the methods of a class.
+    grant$: (ttlSeconds) => store.grant$(ttlSeconds),
+    keepAlive$: (leaseId) => store.keepAlive$(leaseId),
+    revoke$: (leaseId) => store.revoke$(leaseId),
+    claim$: (claim) => store.claim$(claim),
+    release$: (key, modRevision) => store.release$(key, modRevision),
+    putConfig$: (value, modRevision) => store.putConfig$(value, modRevision),
   }
 }
