@@ -105,6 +105,38 @@ describe('Forwarding', () => {
     })
   })
 
+  describe('an audit', () => {
+    const audit = (forwarding: Forwarding, ...records: readonly StoredRecord[]): void =>
+      forwarding.records({ kind: 'snapshot', records, audit: true }, 200, at(10))
+
+    it('brings no news where the watch has told everything', () => {
+      const forwarding = forwardingOf({}, 2)
+      put(forwarding, recordOf(3, { modRevision: 101 }))
+      audit(forwarding, recordOf(2), recordOf(3, { modRevision: 101 }))
+      expect(forwarding.missedEvents).to.equal(0)
+    })
+
+    it('counts the one change of a batch that the watch has swallowed, and takes effect all the same', () => {
+      const forwarding = forwardingOf({})
+      const changes = [3, 5].map(
+        (n) => ({ kind: 'put', record: recordOf(n, { modRevision: 100 + n }) }) as const,
+      )
+      forwarding.records({ kind: 'changes', changes }, 105, at(0)) // 104 is missing
+      expect(forwarding.missedEvents).to.equal(0)
+      takeAll(forwarding)
+      audit(forwarding, ...[3, 4, 5].map((n) => recordOf(n, { modRevision: 100 + n })))
+      expect(forwarding.missedEvents).to.equal(1)
+      expect(rowsOf(takeAll(forwarding))).to.deep.equal(host(4))
+    })
+
+    it('counts nothing that is newer than the last news, and no other list', () => {
+      const forwarding = forwardingOf({}, 2)
+      audit(forwarding, recordOf(2), recordOf(3, { modRevision: 150 }))
+      forwarding.records({ kind: 'snapshot', records: [recordOf(7)] }, 210, at(20))
+      expect(forwarding.missedEvents).to.equal(0)
+    })
+  })
+
   describe('a miss', () => {
     const resultOf = (forwarding: Forwarding, ip: string, now: number) =>
       forwarding.miss(ip4(ip), at(now)).result
