@@ -124,6 +124,14 @@ export class FaultLab {
     return this.members.filter((each) => each !== member)
   }
 
+  /** Resets the connections between agents and etcd; new ones are served. */
+  async cutAgents(): Promise<void> {
+    const from = this.hosts.map((host) => this.heard(host))
+    await this.all((member) => member.refuse())
+    await Promise.all(this.hosts.map((host, i) => this.says(host, /"etcd.disconnected"/, from[i])))
+    await this.all((member) => member.heal())
+  }
+
   /** Does it to every member at once. */
   async all(work: (member: Member) => Promise<void>): Promise<void> {
     await Promise.all(this.members.map(work))
@@ -151,6 +159,7 @@ export class FaultLab {
 
   /** Undoes every fault; resolves when all members serve. */
   async heal(): Promise<void> {
+    for (const { agent } of this.running) agent?.signal('SIGCONT')
     await this.all((member) => member.heal())
   }
 
@@ -190,6 +199,14 @@ export class FaultLab {
     return `${prefix}/subnets/${key}`
   }
 
+  /** Keys and revisions of the records that agents have written. */
+  async hostRecords(): Promise<readonly string[]> {
+    const kvs = await this.etcd.list(`${prefix}/subnets/`)
+    return kvs.flatMap((kv) =>
+      kv.value.includes('"Node"') ? [`${kv.key.toString()} ${kv.mod_revision}`] : [],
+    )
+  }
+
   /** Where the log of this agent stands, for {@link says}. */
   heard(host: Host): number {
     return host.agent?.logs.length ?? 0
@@ -209,8 +226,9 @@ export class FaultLab {
     return eventually(
       `health of ${host.name}`,
       async () => {
-        last = (await host.status()).health.reasons.map(({ code }) => code)
-        return accept(last) ? last : undefined
+        const status = await host.status().catch(() => undefined) // it may be on its way
+        last = status?.health.reasons.map(({ code }) => code) ?? []
+        return status && accept(last) ? last : undefined
       },
       45_000,
     ).catch((error: unknown) => {
@@ -261,8 +279,11 @@ export class FaultLab {
         return last.length === 0 ? true : undefined
       },
       45_000,
-    ).catch((error: unknown) => {
-      throw new Error([String(error), ...last.slice(0, 12)].join('\n'))
+    ).catch(async (error: unknown) => {
+      const tables = await Promise.all(
+        this.running.map(async (host) => `${host.name}: ${await tablesOf(host)}`),
+      )
+      throw new Error([String(error), ...last.slice(0, 12), ...tables].join('\n'))
     })
   }
 
@@ -324,6 +345,13 @@ export class FaultLab {
     return Promise.all(this.hosts.map(async (host) => (await host.subnetEnv()).subnet))
   }
 }
+
+/** What the agent believes of its tables, for a message. */
+const tablesOf = (host: Host): Promise<string> =>
+  host.status().then(
+    ({ tables }) => JSON.stringify(tables),
+    (error: unknown) => String(error),
+  )
 
 const leads = async ({ etcd }: Member): Promise<boolean> => {
   const access = new EtcdAccess([etcd.url], { patienceMs: 0 })

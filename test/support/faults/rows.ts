@@ -265,7 +265,7 @@ export const faultRows: readonly FaultRow[] = [
     number: 35,
     fault: 'two hosts have one public address, or one identity',
     injected: 'a second agent with the first one’s address, then with a copy of its state directory',
-    seen: 'on the second: reason `lease-conflict`, no subnet. On the first: nothing',
+    seen: 'on the second: reason `lease-conflict`. On the first: nothing. Clones that share the machine-id *and* the address can’t be told from one host that was restarted',
     lasts: 'until one of them changes',
     todo: 'Give the second another address with `--public-ip`; remove a copied state directory.',
   },
