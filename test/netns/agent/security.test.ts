@@ -231,6 +231,16 @@ describe('agent: certificates that are replaced while it runs', () => {
     expect(await said(host)).not.to.include(keyText.stdout.split('\n')[1])
   })
 
+  it('is told when a certificate and a key are not a pair', async () => {
+    const [host, other] = lab.hosts.map((each) => shown.get(each))
+    const files = ['--etcd-certfile', host?.cert ?? '', '--etcd-keyfile', other?.key ?? '']
+    const { code, stderr } = await lab
+      .host(1)
+      .tweed('network', 'get', '--etcd-endpoints', lab.endpoint, ...files)
+    expect(code).to.equal(2)
+    expect(stderr).to.match(/--etcd-certfile.* can't be used: .*mismatch/)
+  })
+
   it('is refused by etcd with the old one', async () => {
     if (!old || !renewed) throw new Error('no authorities')
     const [{ cert, key }, { ca }] = [await old.issue('late'), await renewed.issue('any')]
