@@ -36,7 +36,7 @@ const networkFields: readonly (readonly [field: string, byDefault: string, rule:
   ['Backend.Type', 'none', 'vxlan; host-gw is parsed and refused by the agent', 'no'],
   ['Backend.VNI', '1', '1 to 16777215', 'no'],
   ['Backend.Port', '8472', 'UDP port, 1 to 65535', 'no'],
-  ['Backend.MTU', 'MTU of the underlay interface', 'MTU of the *underlay*, 68 to 65535: the device gets 50 less, as in flannel', 'yes'],
+  ['Backend.MTU', 'MTU of the underlay interface', 'MTU of the *underlay*, 118 to 65535: the device gets 50 less, as in flannel', 'yes'],
   ['Backend.GBP', 'false', 'group policy extension of VXLAN', 'no'],
   ['Backend.Learning', 'false', 'the device learns FDB entries from packets', 'no'],
   ['Backend.DirectRouting', 'false', 'parsed, not used yet', 'no'],

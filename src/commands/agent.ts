@@ -1,4 +1,18 @@
-import { firstValueFrom, fromEvent, map, merge, type Observable, Subject, switchMap, take, tap } from 'rxjs'
+import {
+  AsyncSubject,
+  firstValueFrom,
+  fromEvent,
+  lastValueFrom,
+  map,
+  merge,
+  type Observable,
+  share,
+  Subject,
+  switchMap,
+  take,
+  takeUntil,
+  tap,
+} from 'rxjs'
 import type { Invocation } from '../cli/program.ts'
 import { type ControlRoutes, serveControl$ } from '../adapters/host/control.ts'
 import { openLog } from '../adapters/host/log.ts'
@@ -22,26 +36,29 @@ export const runAgent = async (invocation: Invocation): Promise<number> => {
   const settings = agentSettings(s)
   const log = openLogFor(s)
   const { it: world, close } = await openWorld(s)
-  const leaving$ = new Subject<void>()
-  const outside = new Outside(settings.resolve, () => leaving$.next())
+  const departure = new Departure()
+  const outside = new Outside(settings.resolve, () => departure.ask())
   const signals$ = merge(fromEvent(process, 'SIGTERM'), fromEvent(process, 'SIGINT'))
   const stop$ = merge(
     signals$.pipe(map(() => 'signal' as const)),
-    leaving$.pipe(map(() => 'leave' as const)),
-  ).pipe(take(1))
+    departure.asked$.pipe(map(() => 'leave' as const)),
+  ).pipe(take(1), share())
 
+  // The control socket outlives the agent's streams: whoever asked it to leave hears how that went.
   const running$ = serveControl$(s['run-dir'], outside.routes).pipe(
     tap(() => log.info('agent.started', { version, pid: process.pid, resolve: settings.resolve })),
-    switchMap(() => agent$(world, settings)),
+    switchMap(() => agent$(world, settings).pipe(takeUntil(stop$))),
     tap(outside.show),
     tap(narrator(log)),
     tap(whenReady(log, (state) => world.host.notify(state))),
   )
   try {
-    const why = await untilStopped(running$, stop$)
-    world.host.notify('STOPPING=1')
-    log.info('agent.stopping', { why })
-    if (why === 'leave') await leaveHost(world, s)
+    await whileRunning(running$, async () => {
+      const why = await firstValueFrom(stop$)
+      world.host.notify('STOPPING=1')
+      log.info('agent.stopping', { why })
+      if (why === 'leave') await departure.complete(leaveHost(world, s))
+    })
   } finally {
     close() // or its sockets would keep a process alive that has given up
   }
@@ -53,13 +70,37 @@ function openLogFor(s: Settings): Log {
   return openLog({ format: s['log-format'] === 'auto' ? automatic : s['log-format'], level: s['log-level'] })
 }
 
-const untilStopped = <T>(running$: Observable<unknown>, stop$: Observable<T>): Promise<T> =>
+/** Until the work is done, or the streams can't go on. */
+const whileRunning = (running$: Observable<unknown>, work: () => Promise<void>): Promise<void> =>
   new Promise((resolve, reject) => {
     const running = running$.subscribe({ error: reject })
-    firstValueFrom(stop$)
+    work()
       .finally(() => running.unsubscribe())
       .then(resolve, reject)
   })
+
+/** An order to leave, and how it went, for the one who gave it. */
+class Departure {
+  readonly #asked$ = new Subject<void>()
+  readonly #outcome$ = new AsyncSubject<void>()
+  readonly asked$: Observable<void> = this.#asked$
+
+  ask(): Promise<void> {
+    this.#asked$.next()
+    return lastValueFrom(this.#outcome$)
+  }
+
+  async complete(leaving: Promise<void>): Promise<void> {
+    try {
+      await leaving
+      this.#outcome$.next()
+      this.#outcome$.complete()
+    } catch (error) {
+      this.#outcome$.error(error)
+      throw error
+    }
+  }
+}
 
 /** What the control socket shows of the agent. */
 class Outside {
@@ -67,7 +108,7 @@ class Outside {
   readonly #facts: ProcessFacts
   readonly routes: ControlRoutes
 
-  constructor(resolve: ProcessFacts['resolve'], leave: () => void) {
+  constructor(resolve: ProcessFacts['resolve'], leave: () => Promise<void>) {
     this.#facts = { version, pid: process.pid, startedAt: new Date().toISOString(), resolve, wallTime }
     this.routes = {
       get: {

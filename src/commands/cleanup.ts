@@ -4,6 +4,9 @@ import type { Invocation } from '../cli/program.ts'
 import { isAnswered, socketPath } from '../adapters/host/control.ts'
 import type { Settings } from '../config/settings.ts'
 import { routeProtocol } from '../core/kernel/notation.ts'
+import type { Ip } from '../core/net/ip.ts'
+import { previousSubnet } from '../core/overlay/subnet-env.ts'
+import { printSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { World } from '../streams/world.ts'
 import { settingsOf } from './settings.ts'
 import { openKernelAndHost } from './world.ts'
@@ -28,20 +31,36 @@ export const cleanHost = async (
   { kernel, host }: Pick<World, 'kernel' | 'host'>,
   s: Settings,
 ): Promise<void> => {
-  const { links } = await firstValueFrom(kernel.interfaces$())
-  const marked = links.filter((link) => link.vxlan && link.alias === 'tweed').map((link) => link.name)
-  const names = s.device === undefined ? marked : marked.filter((name) => name === s.device)
-  for (const name of names.length > 0 ? names : [''])
-    await lastValueFrom(kernel.removeAll$(name), { defaultValue: undefined })
+  const { links, addresses } = await firstValueFrom(kernel.interfaces$())
+  const marked = links.filter((link) => link.vxlan && link.alias === 'tweed')
+  const ours = s.device === undefined ? marked : marked.filter(({ name }) => name === s.device)
+  const names = ours.map(({ name }) => name)
+  const held = addresses
+    .filter(({ link }) => ours.some(({ index }) => index === link))
+    .map((a) => a.address.address)
+  const isOurs = await wroteSubnetEnv(host, held)
+  for (const name of names.length > 0 ? names : ['']) await lastValueFrom(kernel.removeAll$(name), nothing)
   say(
     names.length > 0
       ? `removed ${names.join(', ')} with its rows, and the routes of protocol ${routeProtocol}`
       : 'found no device of tweed',
   )
-  await lastValueFrom(host.forget$(), { defaultValue: undefined })
-  say(`removed the state in ${s['state-dir']} and ${s['subnet-file']}`)
+  await lastValueFrom(host.forget$(), nothing)
+  if (isOurs) await lastValueFrom(host.removeSubnetEnv$(), nothing)
+  say(`removed the state in ${s['state-dir']}${isOurs ? ` and ${s['subnet-file']}` : ''}`)
   await rm(socketPath(s['run-dir']), { force: true })
   for (const dir of [s['state-dir'], s['run-dir']]) await rmdir(dir).catch(() => undefined) // somebody else's files stay
+}
+
+const nothing = { defaultValue: undefined }
+
+/** flannel writes the same file: it is ours if it names the subnet of our state, or of our device. */
+const wroteSubnetEnv = async (host: World['host'], held: readonly Ip[]): Promise<boolean> => {
+  const text = await firstValueFrom(host.readSubnetEnv$())
+  const subnet = text === undefined ? undefined : previousSubnet(text)
+  if (!subnet) return false
+  const saved = await firstValueFrom(host.load$())
+  return held.includes(subnet.address) || saved?.lease.key === printSubnetKey({ subnet, subnet6: undefined })
 }
 
 const say = (line: string): void => {

@@ -22,11 +22,7 @@ export const leaveHost = async (world: World, s: Settings): Promise<void> => {
 export const leave = async (invocation: Invocation): Promise<number> => {
   const s = settingsOf(invocation)
   const socket = socketPath(s['run-dir'])
-  const asked = await askControl(socket, 'POST', '/leave').then(
-    () => true,
-    () => false,
-  )
-  if (asked) return waitForEnd(socket)
+  if (await leftByAgent(socket)) return waitForEnd(socket)
   const { it: world, close } = await openWorld(s)
   try {
     await leaveHost(world, s)
@@ -37,6 +33,17 @@ export const leave = async (invocation: Invocation): Promise<number> => {
 }
 
 const patienceMs = 30_000
+
+/** False where no agent listens; an agent that can't leave is an error, and not to be left beside. */
+const leftByAgent = async (socket: string): Promise<boolean> => {
+  try {
+    await askControl(socket, 'POST', '/leave', patienceMs)
+    return true
+  } catch (error) {
+    if (['ENOENT', 'ECONNREFUSED'].includes(String((error as NodeJS.ErrnoException).code))) return false
+    throw error
+  }
+}
 
 async function waitForEnd(socket: string): Promise<number> {
   const until = performance.now() + patienceMs

@@ -53,15 +53,27 @@ const oneOf = <const T extends string>(choices: readonly T[], words: Words, mark
     marks,
   )
 
+/** A timer of Node counts 31 bits of milliseconds; some wait for one and a half times what is set. */
+const longest = '16d'
+const bounded = (given: string): Millis | undefined => {
+  const value = Millis.parse(given)
+  return value !== undefined && value <= (Millis.parse(longest) ?? 0) ? value : undefined
+}
+
 const duration = (words: Words, marks?: Marks): Setting<Millis> =>
-  make(words, 'must be a duration such as 90s, 10m or 24h', ([given = '']) => Millis.parse(given), marks)
+  make(
+    words,
+    `must be a duration such as 90s, 10m or 24h, at most ${longest}`,
+    ([given = '']) => bounded(given),
+    marks,
+  )
 
 const atLeast = (least: string, words: Words, marks?: Marks): Setting<Millis> =>
   make(
     words,
-    `must be a duration of at least ${least}`,
+    `must be a duration of at least ${least} and at most ${longest}`,
     ([given = '']) => {
-      const value = Millis.parse(given)
+      const value = bounded(given)
       return value !== undefined && value >= (Millis.parse(least) ?? 0) ? value : undefined
     },
     marks,

@@ -5,6 +5,7 @@ import { containerNeighbour, hostRows, overlayRoute, rowsInAddOrder } from './ke
 import { type Dump, type Op, type Row, routeKey, rowKey } from './kernel/rows.ts'
 import { Tables } from './kernel/tables.ts'
 import { ActiveHosts } from './overlay/active-hosts.ts'
+import { AnsweredContainers } from './overlay/answered-containers.ts'
 import { type MissResult, noMisses } from './overlay/miss.ts'
 import type { OwnContext } from './overlay/own.ts'
 import type { Peer, PeerChange } from './overlay/peer.ts'
@@ -32,8 +33,6 @@ export interface MissAnswer {
   readonly ops: readonly Op[]
 }
 
-/** An answered container needs its own neighbour entry only until its host's route has taken over. */
-const containerRowLife = Millis.seconds(2)
 /** The kernel asks again after a second; anything sooner is the same question seen twice. */
 const sameQuestion = Millis.of(50)
 
@@ -53,11 +52,14 @@ export class Forwarding {
   readonly #since = new Map<string, Millis>()
   readonly #index = new SubnetIndex()
   readonly #active: ActiveHosts
-  readonly #answered = new Map<Ip, { readonly row: Row; readonly at: Millis }>()
+  readonly #answered = new AnsweredContainers()
   readonly #bucket = new TokenBucket({ ratePerSecond: 20_000, burst: 20_000 })
   #tables = new Tables()
   #own: OwnContext | undefined
   #link: number | undefined
+  #overlayRoute: Row | undefined
+  /** The kernel's tables have been read since the device came: before, everything would be written again. */
+  #read = false
   #prune = false
   #revision = 0
 
@@ -93,6 +95,12 @@ export class Forwarding {
   setOwn(own: OwnContext, now: Millis): void {
     this.#own = own
     this.#applyPeers(this.directory.setOwn(own), now)
+    const held = own.lease?.subnet
+    if (held)
+      this.#takeEffect(
+        this.removal.release(({ subnet }) => Cidr.overlaps(subnet, held)),
+        now,
+      )
     this.#wantOverlayRoute()
   }
 
@@ -103,6 +111,7 @@ export class Forwarding {
       return
     }
     this.#link = link
+    this.#read = false
     this.#tables = new Tables()
     this.#answered.clear()
     this.#wantOverlayRoute()
@@ -137,6 +146,7 @@ export class Forwarding {
 
   /** The whole truth from the kernel, with the FDB's own word on which hosts are in use. */
   dumped(dump: Dump, now: Millis): void {
+    this.#read = true
     this.#tables.dumped(dump.rows)
     for (const peer of this.#peers.values()) this.#adopt(peer, now)
     this.#expireIdle(dump.idleMsByMac, now)
@@ -147,10 +157,9 @@ export class Forwarding {
     return row.link === this.#link || (row.kind === 'route' && this.#tables.routes.desired.has(rowKey(row)))
   }
 
-  /** Somebody else changed a row. */
-  edited(verb: Op['verb'], row: Row): void {
-    if (verb === 'add') this.#tables.saw(row)
-    else this.#tables.missed(row)
+  /** Somebody else changed a row; whether that has to be repaired. */
+  edited(verb: Op['verb'], row: Row): boolean {
+    return this.#tables.edited(verb, row)
   }
 
   /** The kernel's answer to what {@link take} handed out is complete; what it refused has been told. */
@@ -173,28 +182,20 @@ export class Forwarding {
   /** Lets time pass: held peers expire, answered containers hand over to their host's route. */
   tick(now: Millis): void {
     this.#takeEffect(this.removal.expire(now), now) // not doubted a second time
-    for (const [ip, { row, at }] of this.#answered) {
-      if (at + containerRowLife > now) break // in order of answering
-      const peer = this.#index.find(ip)
-      this.#answered.delete(ip)
-      if (peer && !this.#routeStands(peer)) this.#answered.set(ip, { row, at: now })
-      else this.#tables.unwant(row)
-    }
+    const isRouted = (ip: Ip): boolean => this.#routeStands(this.#index.find(ip))
+    for (const row of this.#answered.handOver(now, isRouted)) this.#tables.unwant(row)
   }
 
   /** What the kernel is owed next, at most `limit`; believed done from here on, so write it at once. */
   take(now: Millis, limit: number): readonly Op[] {
-    return this.#tables.take(now, { limit, prune: this.#prune })
+    return this.#read ? this.#tables.take(now, { limit, prune: this.#prune }) : []
   }
 
   /** When {@link tick} or {@link take} has work again. */
   nextDeadline(): Millis | undefined {
-    const oldest = this.#answered.values().next().value
-    const due = [
-      this.removal.nextDeadline(),
-      this.#tables.nextRetry(),
-      oldest && Millis.add(oldest.at, containerRowLife),
-    ].filter((at) => at !== undefined)
+    const due = [this.removal.nextDeadline(), this.#tables.nextRetry(), this.#answered.nextDeadline()].filter(
+      (at) => at !== undefined,
+    )
     return due.length === 0 ? undefined : Millis.of(Math.min(...due))
   }
 
@@ -211,10 +212,10 @@ export class Forwarding {
   #answerTo(ip: Ip, now: Millis): MissAnswer {
     const link = this.#link
     if (link === undefined || !this.#own) return silence('not-ready')
+    if (this.#isOwn(ip)) return silence('own')
     const peer = this.#index.find(ip)
-    if (!peer) return silence(this.#isOwn(ip) ? 'own' : 'stranger')
-    const earlier = this.#answered.get(ip)
-    if (earlier && earlier.at + sameQuestion > now) return silence('throttled')
+    if (!peer) return silence('stranger')
+    if ((this.#answered.answeredAt(ip) ?? -Infinity) + sameQuestion > now) return silence('throttled')
     if (!this.#bucket.take(now)) return silence('limited')
     const known = this.hasRows(peer)
     this.#activate(peer, now)
@@ -227,8 +228,7 @@ export class Forwarding {
     const rows: Row[] = this.#routeStands(peer) ? [fdb, neighbour] : [fdb, neighbour, route]
     if (ip !== peer.subnet.address) {
       const row = containerNeighbour(peer, ip, at.link)
-      this.#answered.delete(ip)
-      this.#answered.set(ip, { row, at: at.now })
+      this.#answered.note(ip, row, at.now)
       rows.push(row)
     }
     for (const row of rows) {
@@ -283,11 +283,11 @@ export class Forwarding {
     return this.#own?.lease !== undefined && Cidr.contains(this.#own.lease.subnet, ip)
   }
 
-  #routeStands(peer: Peer): boolean {
-    return (
-      this.#tables.routes.actual.has(routeKey(peer.subnet)) &&
-      !this.#tables.routes.failures.has(routeKey(peer.subnet))
-    )
+  /** Nothing is left to stand for an address that no peer has any more. */
+  #routeStands(peer: Peer | undefined): boolean {
+    const key = peer && routeKey(peer.subnet)
+    const { actual, failures } = this.#tables.routes
+    return key === undefined || (actual.has(key) && !failures.has(key))
   }
 
   #wantHost(peer: Peer, link: number): void {
@@ -302,17 +302,15 @@ export class Forwarding {
   /** With the answered containers of the host: without its FDB entry their rows would swallow what they get. */
   #unwantRows(peer: Peer, link: number): void {
     for (const row of rowsInAddOrder(hostRows(peer, link))) this.#tables.unwant(row)
-    for (const [ip, { row }] of this.#answered)
-      if (Cidr.contains(peer.subnet, ip)) {
-        this.#answered.delete(ip)
-        this.#tables.unwant(row)
-      }
+    for (const row of this.#answered.takeWithin(peer.subnet)) this.#tables.unwant(row)
   }
 
   #wantOverlayRoute(): void {
     const network = this.#own?.config.ipv4?.network
-    if (this.#options.resolve === 'on-miss' && network && this.#link !== undefined)
-      this.#tables.want(overlayRoute(network, this.#link))
+    if (this.#overlayRoute) this.#tables.unwant(this.#overlayRoute)
+    if (this.#options.resolve === 'eager' || !network || this.#link === undefined) return
+    this.#overlayRoute = overlayRoute(network, this.#link)
+    this.#tables.want(this.#overlayRoute)
   }
 }
 

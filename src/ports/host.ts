@@ -11,8 +11,9 @@ export interface Host {
   save$(state: SavedState): Observable<void>
   loadPeers$(): Observable<readonly StoredRecord[]>
   savePeers$(records: readonly StoredRecord[]): Observable<void>
-  /** Removes the state and the subnet file. */
+  /** Removes what {@link save$} and {@link savePeers$} wrote. */
   forget$(): Observable<void>
+  removeSubnetEnv$(): Observable<void>
 
   readSubnetEnv$(): Observable<string | undefined>
   /** Written atomically, only when it differs. */

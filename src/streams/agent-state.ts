@@ -67,7 +67,9 @@ export const reduceAgent = (state: AgentState, event: AgentEvent, at: Millis): A
   if (event.kind === 'outcome' && event.outcome.kind === 'missed') return state // the hot path
   const fault = faultOf(event)
   const next = { ...state, ...partOf(state, event), troubles: withTrouble(state.troubles, event, fault) }
-  const told = fault && state.troubles.get(event.kind)?.message !== fault.message
+  const told =
+    fault &&
+    !state.faults.some((earlier) => at - earlier.at < 60_000 && earlier.fault.message === fault.message)
   return told ? { ...next, faults: [...state.faults, { at, fault }].slice(-mostFaults) } : next
 }
 
@@ -143,5 +145,7 @@ function withTrouble(
   const next = new Map(troubles)
   if (fault) next.set(event.kind, fault)
   else next.delete(event.kind)
+  // An interface that was late has come: the search for it is over.
+  if (event.kind === 'self' && next.get('fault')?.code === 'underlay-missing') next.delete('fault')
   return next
 }

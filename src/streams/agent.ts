@@ -54,11 +54,12 @@ interface Parts {
 const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<AgentEvent> =>
   defer(() => {
     const { kernel, host, clock } = world
-    const crowd = { uptimeMs: host.uptimeMs(), peers: lastRun.peers.length, random: clock.random() }
-    const store = afterDelay(world.store, crowdDelayMs(crowd))
+    const peers = lastRun.saved ? lastRun.peers.length : 0 // without a lease there is nothing to be patient with
+    const delayMs = crowdDelayMs({ uptimeMs: host.uptimeMs(), peers, random: clock.random() })
+    const store = afterDelay(world.store, delayMs)
     const records$ = store.records$.pipe(share())
     const { networks$, identities$, leases$, own$, standing$, spec$ } = whoWeAre({
-      world,
+      world: { ...world, store },
       settings,
       lastRun,
       records$,

@@ -1,4 +1,4 @@
-import { filter, map, merge, type Observable, withLatestFrom } from 'rxjs'
+import { filter, map, merge, type Observable, of, switchMap } from 'rxjs'
 import type { Fault } from '../core/fault.ts'
 import type { EnsuredLink, VxlanSpec } from '../core/kernel/link.ts'
 import type { Kernel, KernelEvent } from '../ports/kernel.ts'
@@ -19,13 +19,14 @@ export const device$ = (options: {
   readonly random: () => number
 }): Observable<DeviceState> => {
   const { kernel, spec$, random } = options
-  const touched$ = kernel.events$.pipe(
-    withLatestFrom(spec$),
-    filter(([event, spec]) => concerns(event, spec)),
-    map(([, spec]) => spec),
-  )
-  return merge(spec$, touched$).pipe(
-    runLatest((spec) =>
+  // The newest specification matters: one that the kernel refuses must not be tried any more when it is corrected.
+  return spec$.pipe(switchMap((spec) => kept$(kernel, spec, random)))
+}
+
+function kept$(kernel: Kernel, spec: VxlanSpec, random: () => number): Observable<DeviceState> {
+  const touched$ = kernel.events$.pipe(filter((event) => concerns(event, spec)))
+  return merge(of(undefined), touched$).pipe(
+    runLatest(() =>
       kernel.ensureLink$(spec).pipe(
         map((link): DeviceState => ({ kind: 'ready', spec, link })),
         retryTold({

@@ -29,12 +29,13 @@ export const identity$ = (
       tell: (fault) => ({ kind: 'none', fault }),
     }),
   )
+  let known = from.saved?.node // where there is no machine-id, every look would give another
   return combineLatest([underlay$, from.network$]).pipe(
     map(([found, network]) => {
       if (found.kind !== 'found') return found
       const { underlay, interfaces } = found
       const publicIp = settings.publicIp ?? underlay.address
-      const node = from.saved?.node ?? world.host.nodeId(publicIp)
+      const node = (known ??= world.host.nodeId(publicIp))
       const vni = network.config.backend.kind === 'vxlan' ? network.config.backend.vni : 0
       const name = settings.device ?? deviceName(vni)
       const vtepMac =

@@ -10,13 +10,13 @@ import {
   throwError,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
-import { decodeRecord, encodeRecord } from '../core/overlay/record.ts'
+import { decodeRecord, encodeRecord, type LeaseRecord } from '../core/overlay/record.ts'
 import type { SavedState } from '../ports/host.ts'
 import type { LeaseStore } from '../ports/lease-store.ts'
 
 /**
  * Departure: announced in the record first, so that peers act on the deletion at once and not after their hold;
- * then the record and its lease go. A reservation is left standing: it is the operator's.
+ * then the record and its lease go. A reservation stays, as the operator wrote it.
  */
 export const leave$ = (store: LeaseStore, saved: SavedState): Observable<never> =>
   store.read$().pipe(
@@ -24,24 +24,44 @@ export const leave$ = (store: LeaseStore, saved: SavedState): Observable<never> 
       const record = view.records.find(({ key }) => key === saved.lease.key)
       const decoded = record && decodeRecord(record.value)
       if (!record || decoded?.kind !== 'valid' || decoded.value.node !== saved.node) return EMPTY // not ours any more
-      if (record.leaseId === '0') return EMPTY
       const { key, leaseId, modRevision } = record
       const value = encodeRecord({ ...decoded.value, leaving: true })
       return store.claim$({ key, value, leaseId, modRevision, configRevision: undefined }).pipe(
-        concatMap((result) =>
-          result.kind === 'claimed'
-            ? concat(
-                store.release$(key, result.modRevision),
-                defer(() => revoke$(store, leaseId)),
-              )
-            : throwError(() =>
-                Fault.of('lease-conflict', `the record ${key} changed while leaving; try again`),
-              ),
-        ),
+        concatMap((result) => {
+          if (result.kind !== 'claimed')
+            return throwError(() =>
+              Fault.of('lease-conflict', `the record ${key} changed while leaving; try again`),
+            )
+          if (leaseId === '0')
+            return keepReserved$(store, { key, modRevision: result.modRevision }, decoded.value)
+          return concat(
+            store.release$(key, result.modRevision),
+            defer(() => revoke$(store, leaseId)),
+          )
+        }),
       )
     }),
     ignoreElements(),
   )
+
+/** As an operator writes one: the address that may have the subnet, and nobody behind it (flannel's form). */
+const keepReserved$ = (
+  store: LeaseStore,
+  { key, modRevision }: { readonly key: string; readonly modRevision: number },
+  { publicIp }: LeaseRecord,
+): Observable<unknown> => {
+  const value = encodeRecord({ ...nobody, publicIp })
+  return store.claim$({ key, value, leaseId: '0', modRevision, configRevision: undefined })
+}
+const nobody = {
+  publicIp6: undefined,
+  backendType: '',
+  vni: undefined,
+  vtepMac: undefined,
+  vtepMac6: undefined,
+  node: undefined,
+  leaving: false,
+}
 
 /** The lease holds nothing any more; if it can't be revoked it ends by itself. */
 const revoke$ = (store: LeaseStore, leaseId: string): Observable<void> =>

@@ -58,7 +58,9 @@ export const network$ = (options: {
     concatMap((event) => (event.kind === 'value' || isDenied(event) ? of(event) : EMPTY)),
     scan(
       (state: NetworkState, event) =>
-        event.kind === 'value' ? adopt(state, event.value, options.lease()) : unread(state, event.fault),
+        event.kind === 'value'
+          ? orLastRun(adopt(state, event.value, options.lease()), options.saved)
+          : unread(state, event.fault),
       nothingYet,
     ),
   )
@@ -80,6 +82,13 @@ const isDenied = (event: ConfigEvent): event is ConfigEvent & { readonly kind: '
 
 const unread = (state: NetworkState, fault: Fault): NetworkState =>
   state.kind === 'none' ? { kind: 'none', fault } : state
+
+/** Garbage and a missing key don't take a network from a host that had one, restart or not. */
+const orLastRun = (state: NetworkState, saved: StoredConfig | undefined): NetworkState => {
+  if (state.kind === 'network' || !saved) return state
+  const before = adopt(nothingYet, saved, undefined)
+  return before.kind === 'network' ? keep(before, state.fault) : state
+}
 
 /** The reducer: state × what etcd holds → state. */
 export const adopt = (
@@ -128,5 +137,6 @@ function supported(network: Network): NetworkState {
       kind: 'none',
       fault: Fault.of('config-invalid', 'EnableIPv4 is false: an IPv4 network is required'),
     }
-  return { kind: 'network', network }
+  // IPv6 is read and not forwarded yet: a dual-stack key without its data would make flannel skip this host.
+  return { kind: 'network', network: { ...network, config: { ...config, ipv6: undefined } } }
 }

@@ -123,8 +123,7 @@ function kernelEvents$({ kernel, forwarding, clock }: ReconcileOptions, wake: Wa
         }
         case 'row':
           if (!forwarding.concerns(event.row)) return EMPTY
-          forwarding.edited(event.verb, event.row)
-          if (forwarding.tables.pending === 0) return EMPTY
+          if (!forwarding.edited(event.verb, event.row)) return EMPTY
           wake.soon()
           return of({ kind: 'drifted', event })
         case 'refused':

@@ -201,7 +201,10 @@ const oncePerState =
       let state: 'connected' | 'disconnected' | 'denied' | undefined
       return source.pipe(
         filter((event) => {
-          if (event.kind === 'value') return true
+          if (event.kind === 'value') {
+            if (state !== 'connected') state = undefined // it got through: what fails next is news again
+            return true
+          }
           const denied = event.kind === 'disconnected' && event.fault.code === 'etcd-denied'
           const next = denied ? 'denied' : event.kind
           const changed = next !== state && !(state === 'denied' && next === 'disconnected')

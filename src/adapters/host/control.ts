@@ -4,11 +4,12 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { Observable } from 'rxjs'
+import { Fault } from '../../core/fault.ts'
 
 /** What the agent answers on its Unix socket: path → JSON. A `POST` path acts. */
 export interface ControlRoutes {
   readonly get: Readonly<Record<string, () => unknown>>
-  readonly post: Readonly<Record<string, () => void>>
+  readonly post: Readonly<Record<string, () => Promise<void>>>
 }
 
 export const socketPath = (runDir: string): string => join(runDir, 'agent.sock')
@@ -36,19 +37,34 @@ export const serveControl$ = (runDir: string, routes: ControlRoutes): Observable
     }
     server.on('error', (error) => out.error(error))
     listen().catch((error: unknown) => out.error(error))
-    return () => server.close()
+    return () => {
+      server.close()
+      // An answer may be on its way; a client that says nothing must not keep the process.
+      setTimeout(() => server.closeAllConnections(), 500).unref()
+    }
   })
 
 function answer(routes: ControlRoutes, req: IncomingMessage, res: ServerResponse): void {
   const path = req.url ?? ''
+  const reply = (code: number, body: unknown): void => {
+    res.writeHead(code, { 'content-type': 'application/json', connection: 'close' })
+    res.end(JSON.stringify(body))
+  }
   const read = req.method === 'GET' ? routes.get[path] : undefined
   const act = req.method === 'POST' ? routes.post[path] : undefined
-  const body = read ? read() : act ? {} : { error: `no ${req.method ?? ''} ${path}` }
-  const code = read && body === undefined ? 503 : read || act ? 200 : 404
-  res.writeHead(code, { 'content-type': 'application/json', connection: 'close' })
-  res.end(JSON.stringify(body ?? { error: 'the agent is starting' }))
-  act?.()
+  if (read) {
+    const body = read()
+    reply(body === undefined ? 503 : 200, body ?? { error: 'the agent is starting' })
+  } else if (act)
+    act().then(
+      () => reply(200, {}),
+      (error: unknown) => reply(500, { error: wordsOf(error) }),
+    )
+  else reply(404, { error: `no ${req.method ?? ''} ${path}` })
 }
+
+const wordsOf = (error: unknown): string =>
+  Fault.is(error) || error instanceof Error ? error.message : String(error)
 
 /** Somebody listens there, even if it is only starting. */
 export const isAnswered = (path: string): Promise<boolean> =>
@@ -61,9 +77,14 @@ export const isAnswered = (path: string): Promise<boolean> =>
   })
 
 /** One request to the agent of this host; rejects with the system's error when none runs. */
-export const askControl = (path: string, method: 'GET' | 'POST', url: string): Promise<unknown> =>
+export const askControl = (
+  path: string,
+  method: 'GET' | 'POST',
+  url: string,
+  timeoutMs = 5000,
+): Promise<unknown> =>
   new Promise((resolve, reject) => {
-    const req = request({ socketPath: path, path: url, method, timeout: 5000 }, (res) => {
+    const req = request({ socketPath: path, path: url, method, timeout: timeoutMs }, (res) => {
       let text = ''
       res.setEncoding('utf8')
       res.on('data', (chunk: string) => (text += chunk))
@@ -72,7 +93,7 @@ export const askControl = (path: string, method: 'GET' | 'POST', url: string): P
         else reject(new Error(`the agent answered ${String(res.statusCode)}: ${text}`))
       })
     })
-    req.on('timeout', () => req.destroy(new Error('the agent did not answer within 5 s')))
+    req.on('timeout', () => req.destroy(new Error('the agent did not answer in time')))
     req.on('error', reject)
     req.end()
   })

@@ -28,8 +28,9 @@ export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions
       writeIfChanged$(peersFile, `${JSON.stringify(records)}\n`),
     forget$: () =>
       defer(async () => {
-        await Promise.all([remove(stateFile), remove(peersFile), remove(subnetFile)])
+        await Promise.all([remove(stateFile), remove(peersFile)])
       }),
+    removeSubnetEnv$: () => defer(() => remove(subnetFile)),
     readSubnetEnv$,
     writeSubnetEnv$: (text) => writeIfChanged$(subnetFile, text),
     nodeId,

@@ -36,8 +36,10 @@ export class MemoryHost implements Host {
     return this.#write$(() => {
       this.saved = undefined
       this.peers = []
-      this.subnetEnv = undefined
     })
+  }
+  removeSubnetEnv$(): Observable<void> {
+    return this.#write$(() => (this.subnetEnv = undefined))
   }
   readSubnetEnv$(): Observable<string | undefined> {
     return defer(() => of(this.subnetEnv))

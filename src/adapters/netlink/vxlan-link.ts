@@ -78,8 +78,11 @@ async function create(wire: Wire, spec: VxlanSpec, did: 'created' | 'recreated')
   try {
     await requests.ask(RTM.newLink, NLM_F.create | NLM_F.excl, message.createVxlan(spec))
   } catch (error) {
-    const fault = await occupier(wire, spec, error)
-    throw fault ? new Failed(fault) : error
+    const other = await occupier(wire, spec, error)
+    if (other?.alias !== OWNER_ALIAS) throw other ? new Failed(occupied(other, spec)) : error
+    // One of ours, under the name that the user has given up.
+    await requests.ask(RTM.delLink, 0, message.linkRequest(other.index))
+    await requests.ask(RTM.newLink, NLM_F.create | NLM_F.excl, message.createVxlan(spec))
   }
   const link = (await listLinks(dumper)).find(({ name }) => name === spec.name)
   if (!link) throw new Failed(Fault.of('kernel-refused', `${spec.name} vanished as soon as it was created`))
@@ -89,15 +92,17 @@ async function create(wire: Wire, spec: VxlanSpec, did: 'created' | 'recreated')
 }
 
 /** EEXIST for a name that is free: another device carries this VNI on this port (vxlan_core.c: vxlan_config_validate). */
-async function occupier({ dumper }: Wire, spec: VxlanSpec, error: unknown): Promise<Fault | undefined> {
+async function occupier({ dumper }: Wire, spec: VxlanSpec, error: unknown): Promise<LinkDetail | undefined> {
   if (!(error instanceof KernelError) || error.complaint.errno !== constants.errno.EEXIST) return undefined
   const links = await listLinks(dumper)
-  const other = links.find(({ vxlan }) => vxlan?.vni === spec.vni && vxlan.port === spec.port)
-  return other && Fault.of(
+  return links.find(({ vxlan }) => vxlan?.vni === spec.vni && vxlan.port === spec.port)
+}
+
+const occupied = (other: LinkDetail, spec: VxlanSpec): Fault =>
+  Fault.of(
     'link-conflict',
     `${other.name} carries VNI ${spec.vni} on port ${spec.port} already: remove it (ip link del ${other.name}) or choose another VNI`,
-  ) // prettier-ignore
-}
+  )
 
 /** The device itself. Everything here is done before it is up, so that a new one says nothing on the wire. */
 async function adjust({ requests }: Wire, link: LinkDetail, spec: VxlanSpec): Promise<number> {

@@ -185,7 +185,9 @@ export class Writer {
   async #judge(refused: ReadonlyMap<Op, Complaint>): Promise<readonly Refusal[]> {
     const occupied = [...refused].some(([op, { errno }]) => op.row.kind === 'route' && errno === E.EEXIST)
     const ours = new Map<RowKey, Route>()
-    if (occupied) for (const route of await this.#options.ourRoutes()) ours.set(rowKey(route), route)
+    // Routes that can't be told apart now are tried again soon.
+    const routes = occupied ? await this.#options.ourRoutes().catch(() => undefined) : []
+    for (const route of routes ?? []) ours.set(rowKey(route), route)
     const refusals: Refusal[] = []
     for (const [op, complaint] of refused) {
       const about = printOp(op, `#${op.row.link}`)
@@ -194,7 +196,9 @@ export class Writer {
         continue
       }
       const standing = ours.get(rowKey(op.row))
-      if (!standing) refusals.push({ op, fault: Fault.of('route-conflict', `${about}: ${OCCUPIED}`) })
+      if (!routes)
+        refusals.push({ op, fault: Fault.of('kernel-busy', `${about}: the routes could not be read`) })
+      else if (!standing) refusals.push({ op, fault: Fault.of('route-conflict', `${about}: ${OCCUPIED}`) })
       else if (!sameRow(standing, op.row))
         refusals.push({ op, fault: faultOf(complaint, `${about}: ${STALE}`) })
     }

@@ -37,6 +37,13 @@ export class Tables {
     this.of(row).unwant(rowKey(row))
   }
 
+  /** Somebody else's change; whether a write of that row is outstanding now. */
+  edited(verb: Op['verb'], row: Row): boolean {
+    if (verb === 'add') this.saw(row)
+    else this.missed(row)
+    return this.of(row).owes(rowKey(row))
+  }
+
   missed(row: Row): void {
     this.of(row).missed(rowKey(row))
   }

@@ -155,11 +155,12 @@ export class Tracker<R extends Row> {
   nextRetry(): Millis | undefined {
     let next: Millis | undefined
     for (const [key, { retryAt }] of this.#failures)
-      if (this.#owes(key) && (next === undefined || retryAt < next)) next = retryAt
+      if (this.owes(key) && (next === undefined || retryAt < next)) next = retryAt
     return next
   }
 
-  #owes(key: RowKey): boolean {
+  /** A write of this row is outstanding. */
+  owes(key: RowKey): boolean {
     return this.#owedAdds.has(key) || this.#owedRemoves.has(key)
   }
 

@@ -50,7 +50,12 @@ export function* allocationCandidates(view: AllocationView): Generator<Candidate
   // Somebody has overwritten our record with garbage: the subnet is still ours, and its containers run.
   const spoiled = listed.find(({ key, record }) => !record && previous && sameKey(key, previous))
   const taken = listed.filter((other) => other !== spoiled).map(({ key }) => key)
-  if (previous && fits(previous, view.config, 'range') && !taken.some((key) => overlap(key, previous))) {
+  if (
+    previous &&
+    fits(previous, view.config) &&
+    mayBeNew(previous, view.config) &&
+    !taken.some((key) => overlap(key, previous))
+  ) {
     taken.push(previous)
     yield candidate(previous, 'previous', spoiled?.stored.modRevision ?? 0)
   }
@@ -100,7 +105,7 @@ const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): 
   const foreign = listed.filter((other) => !isMine(other))
   return listed
     .filter(isMine)
-    .filter(({ key, stored }) => fits(key, config, stored.leaseId === '0' ? 'network' : 'range'))
+    .filter(({ key }) => fits(key, config))
     .filter((own) => !foreign.some((other) => isOlder(other, own) && overlap(other.key, own.key)))
     .sort((a, b) => rank(b) - rank(a) || b.stored.modRevision - a.stored.modRevision)
 }
@@ -112,22 +117,20 @@ const sameKey = (a: SubnetKey, b: SubnetKey): boolean => printSubnetKey(a) === p
 const overlap = (a: SubnetKey, b: SubnetKey): boolean =>
   Cidr.overlaps(a.subnet, b.subnet) || (a.subnet6 && b.subnet6 ? Cidr.overlaps(a.subnet6, b.subnet6) : false)
 
-/** Of the families and lengths that the configuration wants; a reservation may lie outside min and max. */
-const fits = (key: SubnetKey, config: NetworkConfig, where: 'range' | 'network'): boolean =>
-  fitsRange(key.subnet, config.ipv4, where) && fitsRange(key.subnet6, config.ipv6, where)
+/**
+ * Of the families and lengths that the configuration wants. SubnetMin and SubnetMax bound new allocations only: a
+ * subnet that is held or reserved stays, and so do the addresses of its containers.
+ */
+const fits = (key: SubnetKey, config: NetworkConfig): boolean =>
+  fitsNetwork(key.subnet, config.ipv4) && fitsNetwork(key.subnet6, config.ipv6)
 
-const fitsRange = <C extends Cidr>(
-  subnet: C | undefined,
-  range: SubnetRange<C> | undefined,
-  where: 'range' | 'network',
-): boolean => {
+const fitsNetwork = <C extends Cidr>(subnet: C | undefined, range: SubnetRange<C> | undefined): boolean => {
   if (!subnet || !range) return !subnet && !range
-  if (subnet.length !== range.subnetLength || !Cidr.containsCidr(range.network, subnet)) return false
-  return (
-    where === 'network' ||
-    (subnet.address >= range.subnetMin.address && subnet.address <= range.subnetMax.address)
-  )
+  return subnet.length === range.subnetLength && Cidr.containsCidr(range.network, subnet)
 }
+
+const mayBeNew = ({ subnet }: SubnetKey, { ipv4 }: NetworkConfig): boolean =>
+  !ipv4 || (subnet.address >= ipv4.subnetMin.address && subnet.address <= ipv4.subnetMax.address)
 
 /** Each free subnet once; in dual stack the families are drawn separately and paired. */
 function* freeKeys({ config, random }: AllocationView, taken: readonly SubnetKey[]): Generator<SubnetKey> {

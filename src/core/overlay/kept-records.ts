@@ -1,6 +1,5 @@
 import type { Forwarding } from '../forwarding.ts'
 import { encodeRecord, type StoredRecord } from './record.ts'
-import { printSubnetKey } from './subnet-key.ts'
 import type { Peer } from './peer.ts'
 
 /**
@@ -18,7 +17,7 @@ export const recordsToKeep = ({
 }
 
 const recordOf = (peer: Peer): StoredRecord => ({
-  key: printSubnetKey(peer),
+  key: peer.key,
   value: encodeRecord({ ...peer, backendType: 'vxlan', vni: undefined }),
   createRevision: peer.modRevision,
   modRevision: peer.modRevision,

@@ -100,8 +100,8 @@ const parseBackend = (config: JsonObject): Parsed<Backend> => {
 const parseVxlan = (fields: FieldReader): Parsed<Backend> => {
   const vni = fields.whole('VNI', { from: 1, to: 0xff_ffff })
   const port = fields.whole('Port', { from: 1, to: 0xffff, zeroIsAbsent: true })
-  // 68 is the least MTU of IPv4 (RFC 791), 65535 the largest that the kernel takes for a VXLAN device.
-  const mtuBytes = fields.whole('MTU', { from: 68, to: 0xffff, zeroIsAbsent: true })
+  // That of the underlay: 68, the least of IPv4 (RFC 791), + 50 of the tunnel. 65535 is the kernel's largest.
+  const mtuBytes = fields.whole('MTU', { from: 118, to: 0xffff, zeroIsAbsent: true })
   const gbp = fields.flag('GBP', false)
   const learning = fields.flag('Learning', false)
   const directRouting = fields.flag('DirectRouting', false)

@@ -115,7 +115,8 @@ export class PeerDirectory {
         break
       case 'rejected':
         // A host that now runs another backend is gone for us; all else may be a mistake.
-        if (admission.rejection.code === 'other-backend') this.#drop(key, 'deleted', batch)
+        if (admission.rejection.code === 'other-backend')
+          this.#drop(key, this.#isLeaving(key) ? 'announced' : 'deleted', batch)
         this.#refuse(this.#refused, admission.rejection)
     }
   }
@@ -135,11 +136,14 @@ export class PeerDirectory {
   }
 
   #forget(key: string, reason: Reason, batch: Batch): void {
-    const leaving = this.#contenders.get(key)?.peer.leaving === true
-    this.#drop(key, leaving ? 'announced' : reason, batch)
+    this.#drop(key, this.#isLeaving(key) ? 'announced' : reason, batch)
     this.#stored.delete(key)
     this.#own.delete(key)
     this.#refused.delete(key)
+  }
+
+  #isLeaving(key: string): boolean {
+    return this.#contenders.get(key)?.peer.leaving === true
   }
 
   #drop(key: string, reason: Reason, batch: Batch): void {

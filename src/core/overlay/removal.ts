@@ -71,6 +71,11 @@ export class RemovalPolicy {
     return [...this.#held.values()].filter(({ until }) => until <= now).map((hold) => this.#release(hold))
   }
 
+  /** Held peers that have to give way at once. */
+  release(which: (peer: Peer) => boolean): readonly PeerChange[] {
+    return [...this.#held.values()].filter(({ peer }) => which(peer)).map((hold) => this.#release(hold))
+  }
+
   nextDeadline(): Millis | undefined {
     let next: Millis | undefined
     for (const { until } of this.#held.values()) if (next === undefined || until < next) next = until

@@ -24,8 +24,8 @@ export const vxlanSpec = (options: {
     underlay: underlay.link,
     local: underlay.address,
     mac: me.vtepMac,
-    // flannel's Backend.MTU is the MTU of the underlay too (backend/vxlan/device.go)
-    mtuBytes: (backend.mtuBytes ?? underlay.mtuBytes) - vxlanOverheadBytes(4),
+    // flannel's Backend.MTU is that of the underlay too (backend/vxlan/device.go); the kernel takes none above it.
+    mtuBytes: Math.min(backend.mtuBytes ?? Infinity, underlay.mtuBytes) - vxlanOverheadBytes(4),
     learning: backend.learning,
     gbp: backend.gbp,
     addresses: [Cidr.v4(lease.subnet.address, 32)],

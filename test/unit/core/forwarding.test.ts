@@ -48,7 +48,10 @@ describe('Forwarding', () => {
     it('waits for whatever comes last: own identity, device or records', () => {
       const steps: readonly ((f: Forwarding) => void)[] = [
         (f) => f.setOwn(own(), at(0)),
-        (f) => f.setLink(link),
+        (f) => {
+          f.setLink(link)
+          dump(f, [])
+        },
         (f) => f.records({ kind: 'snapshot', records: [recordOf(2)] }, 100, at(0)),
       ]
       for (const [a, b, c] of [
@@ -72,6 +75,8 @@ describe('Forwarding', () => {
       const forwarding = forwardingOf({}, 2)
       takeAll(forwarding)
       forwarding.setLink(8)
+      expect(takeAll(forwarding), 'nothing before it has been read').to.deep.equal([])
+      dump(forwarding, [])
       expect(rowsOf(takeAll(forwarding))).to.deep.equal(host(2).map((row) => ({ ...row, link: 8 })))
     })
 
@@ -323,6 +328,7 @@ describe('Forwarding', () => {
       const forwarding = forwardingOf({}, 2)
       const written = takeAll(forwarding)
       forwarding.setLink(8)
+      dump(forwarding, [])
       for (const op of written) forwarding.refused(op, Fault.of('kernel-refused'), at(0))
       expect(takeAll(forwarding, at(1))).to.have.lengthOf(3)
     })

@@ -62,8 +62,13 @@ describe('allocationCandidates', () => {
   })
 
   it('lets go of a record that the configuration has outgrown', () => {
-    for (const more of [{ SubnetLen: 26 }, { Network: '10.6.0.0/16' }, { SubnetMin: '10.5.8.0' }])
+    for (const more of [{ SubnetLen: 26 }, { Network: '10.6.0.0/16' }])
       expect(first(1, { records: [mine(7)], config: config(more) })[0]).to.match(/^free /)
+  })
+
+  it('keeps a record that SubnetMin has passed by: its containers run', () => {
+    const moved = { records: [mine(7)], config: config({ SubnetMin: '10.5.8.0' }) }
+    expect(first(1, moved)).to.deep.equal(['own 10.5.7.0-24 @107'])
   })
 
   it('lets go of a record that an older one of another length overlaps', () => {

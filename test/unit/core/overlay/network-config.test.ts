@@ -123,7 +123,7 @@ describe('parseNetworkConfig', () => {
     [{ ...good, Backend: { ...vxlan, VNI: 0 } }, 'Backend.VNI is 0: must be a whole number from 1 to 16777215'],
     [{ ...good, Backend: { ...vxlan, VNI: 2 ** 24 } }, 'Backend.VNI is 16777216: must be a whole number from 1 to 16777215'],
     [{ ...good, Backend: { ...vxlan, Port: 65536 } }, 'Backend.Port is 65536: must be a whole number from 1 to 65535'],
-    [{ ...good, Backend: { ...vxlan, MTU: 67 } }, 'Backend.MTU is 67: must be a whole number from 68 to 65535'],
+    [{ ...good, Backend: { ...vxlan, MTU: 67 } }, 'Backend.MTU is 67: must be a whole number from 118 to 65535'],
     [{ ...good, Backend: { ...vxlan, DirectRouting: 'on' } }, 'Backend.DirectRouting is "on": must be true or false'],
   ] // prettier-ignore
   for (const [config, expected] of complaints)
