@@ -24,7 +24,8 @@ export const defaultConfig = { Network: '10.5.0.0/16', Backend: { Type: 'vxlan' 
 export const prefix = '/coreos.com/network'
 const underlayAddress = '192.0.2.1'
 
-const builtProgram = (): readonly string[] =>
+/** Command line of `tweed`, as built. */
+export const builtProgram = (): readonly string[] =>
   process.env['TWEED_PROGRAM']?.split(' ') ?? [
     process.execPath,
     new URL('../../dist/main.js', import.meta.url).pathname,

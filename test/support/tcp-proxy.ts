@@ -18,6 +18,8 @@ export class TcpProxy {
   refuse = false
   /** Accept, and never say a word: a half-open middlebox. */
   silent = false
+  /** Sees what the client says before the server does. */
+  onRequest: ((chunk: Buffer) => void) | undefined
   /** Sees what the server says before the client does, and may lose it, or cut the wire, by returning `'drop'` or `'cut'`. */
   onAnswer: ((chunk: Buffer) => 'pass' | 'drop' | 'cut') | undefined
 
@@ -76,6 +78,7 @@ export class TcpProxy {
     const pair = [client, server] as const
     this.#pairs.add(pair)
     client.on('data', (chunk) => {
+      this.onRequest?.(chunk)
       if (!this.#frozen.has(client)) server.write(chunk)
     })
     server.on('data', (chunk) => {

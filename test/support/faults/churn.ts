@@ -1,3 +1,4 @@
+import { prefix } from '../lab.ts'
 import { recordOf, subnetKey } from '../overlay.ts'
 import type { EtcdAccess } from './etcd-access.ts'
 
@@ -6,6 +7,9 @@ export const fakes = 60
 /** So few are away at a time that no agent takes it for a mass departure (30 %). */
 const mostAway = 12
 const periodMs = 20 // about 50 writes a second
+
+const numbers = Array.from({ length: fakes }, (_, i) => i + 1)
+const keyPrefix = `${prefix}/subnets/`
 
 export const fakeKey = (number: number): string => subnetKey(`10.5.${100 + number}.0/24`)
 
@@ -37,8 +41,7 @@ export class Churn {
   /** Puts every fake peer, in any version. */
   async fill(): Promise<void> {
     this.#away.clear()
-    const numbers = Array.from({ length: fakes }, (_, i) => i + 1)
-    await this.#etcd.putAll(numbers.map((n) => [fakeKey(n), fakeRecord(n, this.#draw(4))] as const))
+    await this.#etcd.putAll(numbers.map((number) => this.#entry(number)))
   }
 
   start(): void {
@@ -46,13 +49,16 @@ export class Churn {
     this.#running ??= this.#run()
   }
 
-  /** Ends the writing, and puts whoever is away, so that nothing is held for long. */
+  /** Ends the writing, and puts whoever is away, so that nobody is held for long. */
   async stop(): Promise<void> {
     this.#stop = true
     await this.#running
     this.#running = undefined
-    for (const number of this.#away) await this.#etcd.put(fakeKey(number), fakeRecord(number, this.#draw(4)))
     this.#away.clear()
+    // etcd is asked: a delete that was given up may have been carried out, even after the put that followed it.
+    const present = new Set((await this.#etcd.list(keyPrefix)).map(({ key }) => key.toString()))
+    const absent = numbers.filter((number) => !present.has(fakeKey(number)))
+    await this.#etcd.putAll(absent.map((number) => this.#entry(number)))
   }
 
   /** `count` writes as fast as etcd takes them, of twenty writers with three fake peers each. */
@@ -88,6 +94,10 @@ export class Churn {
     const who = this.#draw(2) === 0 ? longest : number
     this.#away.delete(who)
     await this.#etcd.put(fakeKey(who), fakeRecord(who, this.#draw(4)))
+  }
+
+  #entry(number: number): readonly [key: string, value: string] {
+    return [fakeKey(number), fakeRecord(number, this.#draw(4))]
   }
 
   #draw(below: number): number {

@@ -4,13 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import type { Host } from '../host.ts'
 import { Lab, prefix } from '../lab.ts'
-import { Netns } from '../netns.ts'
 import { halfConfig, recordOf } from '../overlay.ts'
 import { eventually, output } from '../process.ts'
 import { TcpProxy } from '../tcp-proxy.ts'
 import { Churn, fakeKey, fakes } from './churn.ts'
 import { cpuShares } from './cpu.ts'
 import { EtcdAccess } from './etcd-access.ts'
+import { experimenter, joinUnderlay } from './join-underlay.ts'
 import { Member } from './member.ts'
 import { differencesOn, type Expected } from './oracle.ts'
 import { PingMesh } from './ping-mesh.ts'
@@ -26,15 +26,13 @@ export interface FaultLabOptions {
 /** Hosts with containers between which packets flow all the time. */
 const talking = 3
 const memberCount = 3
-const experimenter = '192.0.2.9'
 const wireAddress = (member: number): string => `192.0.2.${202 + member}`
+const wires = Array.from({ length: memberCount }, (_, i) => wireAddress(i))
 /** How much of a core an agent may use while etcd is away. */
 export const calmShare = 0.02
 
 /** Number of the fake peer that {@link FaultLab.learns} changes. */
 const news = fakes + 10
-
-let taps = 0
 
 /**
  * Three hosts that talk to each other without a pause, three etcd members on machines of their own, a writer that
@@ -67,7 +65,7 @@ export class FaultLab {
       config: halfConfig,
       agentFlags: ['--hold', '30s', ...agentFlags],
     })
-    await joinUnderlay(lab)
+    await joinUnderlay(lab, [experimenter, ...wires])
     const members = await Promise.all(
       lab.etcd.members.map(async (etcd, i) => {
         const netns = lab.memberNetns[i]
@@ -363,18 +361,4 @@ const leads = async ({ etcd }: Member): Promise<boolean> => {
   } finally {
     access.close()
   }
-}
-
-/** Gives the test process an interface on the underlay, with an address of its own and those of the wires. */
-const joinUnderlay = async (lab: Lab): Promise<void> => {
-  const name = `tap${taps++}`
-  if (!(lab.underlay instanceof Netns)) throw new Error('no laboratory')
-  const own = (...args: readonly string[]) => output(['ip', ...args])
-  await lab.underlay.batch([
-    `link add ${name} type veth peer name ${name} netns ${process.pid}`,
-    `link set ${name} master br0 up`,
-  ])
-  await own('link', 'set', name, 'up')
-  for (const address of [experimenter, ...Array.from({ length: memberCount }, (_, i) => wireAddress(i))])
-    await own('addr', 'add', `${address}/24`, 'dev', name)
 }

@@ -77,7 +77,10 @@ const kernelRows = async (host: Host, device: string): Promise<readonly string[]
   ]
 }
 
-const compare = (who: string, wanted: readonly string[], found: readonly string[]): readonly string[] => [
-  ...wanted.filter((text) => !found.includes(text)).map((text) => `${who} lacks ${text}`),
-  ...found.filter((text) => !wanted.includes(text)).map((text) => `${who} has ${text}`),
-]
+const compare = (who: string, wanted: readonly string[], found: readonly string[]): readonly string[] => {
+  const [isWanted, isFound] = [new Set(wanted), new Set(found)]
+  return [
+    ...wanted.filter((text) => !isFound.has(text)).map((text) => `${who} lacks ${text}`),
+    ...found.filter((text) => !isWanted.has(text)).map((text) => `${who} has ${text}`),
+  ]
+}
