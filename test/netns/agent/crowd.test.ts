@@ -47,6 +47,23 @@ describe('agent: twenty that start in the same instant on 32 subnets', () => {
       expect((await host.tables()).fdb).to.have.length(19)
     }
   })
+
+  it('writes nothing to etcd when all are killed and start again in the same instant', async () => {
+    const revision = await lab.etcdRevision()
+    await Promise.all(lab.hosts.map(async (host) => host.agent?.kill()))
+    agents = await Promise.all(lab.hosts.map((host) => host.startAgent()))
+    await Promise.all(agents.map((agent) => agent.waitReady(patienceMs)))
+    for (const host of lab.hosts) {
+      const { lease } = await statusBecomes(
+        host,
+        'its lease',
+        ({ lease }) => lease?.state === 'owned',
+        patienceMs,
+      )
+      expect(lease?.remainingSeconds).to.be.greaterThan(0)
+    }
+    expect(await lab.etcdRevision()).to.equal(revision)
+  })
 })
 
 describe('agent: five that want one of four subnets', () => {
