@@ -12,6 +12,7 @@ const commands: Commands = {
   'network get': async (invocation) => (await import('./commands/network.ts')).networkGet(invocation),
   status: async (invocation) => (await import('./commands/status.ts')).status(invocation),
   peers: async (invocation) => (await import('./commands/status.ts')).peers(invocation),
+  metrics: async (invocation) => (await import('./commands/status.ts')).metrics(invocation),
   plan: async (invocation) => (await import('./commands/plan.ts')).plan(invocation),
   cleanup: async (invocation) => (await import('./commands/cleanup.ts')).cleanup(invocation),
   leave: async (invocation) => (await import('./commands/leave.ts')).leave(invocation),

@@ -14,7 +14,7 @@ export interface Invocation {
 export type Commands = Readonly<Record<CommandName, (invocation: Invocation) => Promise<number>>>
 
 export type CommandName =
-  'agent' | 'network set' | 'network get' | 'status' | 'peers' | 'plan' | 'cleanup' | 'leave'
+  'agent' | 'network set' | 'network get' | 'status' | 'peers' | 'metrics' | 'plan' | 'cleanup' | 'leave'
 
 const etcdFlags = [
   'etcd-endpoints',
@@ -79,6 +79,12 @@ const specs: readonly Spec[] = [
     description: 'every peer, and whether it is programmed',
     flags: ['run-dir'],
     json: true,
+  },
+  {
+    name: 'metrics',
+    usage: 'metrics',
+    description: 'the same as numbers, in the text format of Prometheus',
+    flags: ['run-dir'],
   },
   {
     name: 'plan',

@@ -1,6 +1,7 @@
 import type { Invocation } from '../cli/program.ts'
 import { printPeers, printStatus } from '../cli/status.ts'
 import { askControl, socketPath } from '../adapters/host/control.ts'
+import { printMetrics } from '../core/metrics.ts'
 import type { AgentStatus, PeerStatus } from '../core/status.ts'
 import { settingsOf } from './settings.ts'
 
@@ -9,6 +10,11 @@ export const status = async (invocation: Invocation): Promise<number> => {
   const answer = (await ask(invocation, '/status')) as AgentStatus
   print(answer, invocation.json, printStatus)
   return answer.health.state === 'down' ? 3 : 0
+}
+
+export const metrics = async (invocation: Invocation): Promise<number> => {
+  print((await ask(invocation, '/status')) as AgentStatus, false, printMetrics)
+  return 0
 }
 
 export const peers = async (invocation: Invocation): Promise<number> => {

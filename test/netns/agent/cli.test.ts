@@ -5,7 +5,17 @@ import { Lab, prefix } from '../../support/lab.ts'
 import { etcdFlags, fileFlags, statusBecomes, tableLines, told } from '../../support/overlay.ts'
 import { type Finished, run } from '../../support/process.ts'
 
-const commands = ['agent', 'network set', 'network get', 'status', 'peers', 'plan', 'cleanup', 'leave']
+const commands = [
+  'agent',
+  'network set',
+  'network get',
+  'status',
+  'peers',
+  'metrics',
+  'plan',
+  'cleanup',
+  'leave',
+]
 
 describe('tweed, the command line', () => {
   let lab: Lab
@@ -129,7 +139,7 @@ describe('tweed, beside an agent', () => {
     lab.host(1).tweed('plan', ...etcdFlags(lab), ...fileFlags(lab.host(1)), '--iface', 'eth0')
 
   it('says that nobody answers, before', async () => {
-    for (const command of ['status', 'peers']) {
+    for (const command of ['status', 'peers', 'metrics']) {
       const { code, stderr } = await lab.host(1).tweed(command, ...runDir())
       expect(code).to.equal(1)
       expect(stderr).to.match(/^tweed: no agent answers on [^\n]+\n$/)
@@ -155,6 +165,12 @@ describe('tweed, beside an agent', () => {
     for (const host of lab.hosts) await host.agent?.waitReady()
     await statusBecomes(lab.host(1), 'a peer', ({ peers }) => peers.programmed === 1)
     expect((await lab.host(1).tweed('status', ...runDir())).code).to.equal(0)
+  })
+
+  it('prints its metrics', async () => {
+    const { code, stdout } = await lab.host(1).tweed('metrics', ...runDir())
+    expect(code).to.equal(0)
+    expect(stdout).to.match(/^tweed_health{state="ready"} 1$/m)
   })
 
   it('prints status and peers for people and for programs', async () => {

@@ -4,7 +4,6 @@ import { fakeKey, fakeRecord } from '../../support/faults/churn.ts'
 import { row } from '../../support/faults/rows.ts'
 import type { Host } from '../../support/host.ts'
 import { prefix } from '../../support/lab.ts'
-import { eventually } from '../../support/process.ts'
 
 const gone = /"etcd.disconnected"/
 const back = /"etcd.connected"/
@@ -87,23 +86,6 @@ describe('etcd under fault: data', function () {
     }),
   )
 
-  /** Cuts the connection after the first bytes, `times` times; resolves when that is done. */
-  const cutMidStream = async (times: number, afterBytes: (cut: number) => number): Promise<void> => {
-    let cuts = 0
-    let bytes = 0
-    for (const { wire } of lab.members) {
-      wire.refuse = false
-      wire.onAnswer = (chunk) => {
-        bytes += chunk.length
-        if (cuts >= times || bytes < afterBytes(cuts)) return 'pass'
-        cuts++
-        bytes = 0
-        return 'cut'
-      }
-    }
-    await eventually(`${times} cuts`, () => (cuts >= times ? true : undefined), 60_000)
-  }
-
   for (const { way, missed, times, afterBytes } of [
     { way: 'catching up', missed: 2000, times: 8, afterBytes: (cut: number) => 3000 * (cut + 1) },
     { way: 'listing', missed: 4000, times: 4, afterBytes: () => 2000 },
@@ -113,13 +95,10 @@ describe('etcd under fault: data', function () {
       await lab.row(async () => {
         await lab.churn.stop()
         const from = lab.heard(h1)
-        for (const { wire } of lab.members) {
-          wire.refuse = true
-          wire.cut()
-        }
+        lab.wires.refuse()
         await lab.says(h1, gone, from)
         await lab.churn.burst(missed)
-        await cutMidStream(times, afterBytes)
+        await lab.wires.cutMidStream(times, afterBytes)
         await lab.learns(h1)
       })
       await lab.restart(h1)

@@ -71,13 +71,10 @@ describe('etcd under fault: members', function () {
     await lab.restart(h1, lab.byWire)
     await lab.row(async () => {
       const from = lab.heard(h1)
-      for (const { wire } of lab.members) {
-        wire.freeze()
-        wire.silent = true
-      }
+      lab.wires.tarpit()
       await lab.says(h1, gone, from)
       await lab.expectCalm([h1])
-      for (const { wire } of lab.members) wire.silent = false // for new connections; the frozen ones stay so
+      lab.wires.serve() // for new connections; the frozen ones stay so
       await lab.says(h1, back, from)
       await lab.learns(h1)
     })

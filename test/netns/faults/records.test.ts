@@ -43,21 +43,11 @@ describe('etcd under fault: requests, configuration, records, access', function 
       const before = new Set(await lab.hostRecords())
       const leases = (await lab.etcd.leases()).length
       const isNew = async () => (await lab.hostRecords()).filter((record) => !before.has(record))
-      // Answers pass until the claim is on its way: the next ones are lost until its effect is seen.
-      for (const { wire } of lab.members)
-        wire.onRequest = (chunk) => {
-          if (chunk.includes('"Node"')) for (const each of lab.members) each.wire.onAnswer = () => 'drop'
-        }
       const agent = await spare.startAgent(lab.byWire)
-      await eventually('a record whose answer was lost', async () =>
-        (await isNew()).length > 0 ? true : undefined,
-      )
-      const [claimed] = await isNew()
-      for (const { wire } of lab.members) {
-        wire.onRequest = undefined
-        wire.onAnswer = undefined
-        wire.cut()
-      }
+      let claimed: string | undefined
+      await lab.wires.loseAnswers('"Node"', async () => {
+        claimed = await eventually('a record whose answer was lost', async () => (await isNew())[0])
+      })
       await agent.waitReady(60_000)
       expect(await isNew(), 'records of the new host').to.deep.equal([claimed])
       expect((await lab.etcd.leases()).length, 'leases').to.equal(leases + 1)
@@ -97,19 +87,22 @@ describe('etcd under fault: requests, configuration, records, access', function 
   )
 
   it(row(23), () =>
-    lab.row(async () => {
-      await lab.etcd.delete(`${prefix}/config`)
-      await everybodySays('config-missing')
-      await lab.learns(h1)
-      await lab.etcd.put(`${prefix}/config`, '{"Network": "10.5.')
-      await everybodySays('config-invalid')
-      await lab.learns(h1)
-      await lab.putConfig({ Network: '10.77.0.0/16', Backend: { Type: 'vxlan' } })
-      await everybodySays('config-refused')
-      await lab.learns(h1)
-      await lab.putConfig()
-      await everybodyIsWell()
-    }),
+    lab.row(
+      async () => {
+        await lab.etcd.delete(`${prefix}/config`)
+        await everybodySays('config-missing')
+        await lab.learns(h1)
+        await lab.etcd.put(`${prefix}/config`, '{"Network": "10.5.')
+        await everybodySays('config-invalid')
+        await lab.learns(h1)
+        await lab.putConfig({ Network: '10.77.0.0/16', Backend: { Type: 'vxlan' } })
+        await everybodySays('config-refused')
+        await lab.learns(h1)
+        await lab.putConfig()
+        await everybodyIsWell()
+      },
+      { held: hostSubnets },
+    ),
   )
 
   it(row(24), () =>

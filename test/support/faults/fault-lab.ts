@@ -14,6 +14,7 @@ import { experimenter, joinUnderlay } from './join-underlay.ts'
 import { Member } from './member.ts'
 import { differencesOn, type Expected } from './oracle.ts'
 import { PingMesh } from './ping-mesh.ts'
+import { Wires } from './wires.ts'
 
 export interface FaultLabOptions {
   /** Further hosts, with an agent when a test starts it and without containers that are pinged. */
@@ -43,6 +44,8 @@ export class FaultLab {
   readonly members: readonly Member[]
   readonly etcd: EtcdAccess
   readonly churn: Churn
+  /** The way of agents that are started with {@link byWire}. */
+  readonly wires: Wires
   readonly random: () => number
   readonly #folder: string
   #pings: PingMesh | undefined
@@ -54,6 +57,7 @@ export class FaultLab {
     this.random = random
     this.#folder = folder
     this.etcd = new EtcdAccess(members.map(({ etcd }) => etcd.url))
+    this.wires = new Wires(members.map(({ wire }) => wire))
     this.churn = new Churn(this.etcd, random)
   }
 
@@ -158,6 +162,7 @@ export class FaultLab {
   /** Undoes every fault; resolves when all members serve. */
   async heal(): Promise<void> {
     for (const { agent } of this.running) agent?.signal('SIGCONT')
+    this.wires.serve()
     await this.all((member) => member.heal())
   }
 

@@ -75,8 +75,6 @@ export class Member {
 
   /** Undoes everything, and resolves when it serves again. */
   async heal(): Promise<void> {
-    this.wire.silent = this.wire.refuse = false
-    this.wire.onAnswer = this.wire.onRequest = undefined
     if (this.#paused) this.resume()
     await this.#filter([])
     await this.etcd.start()
