@@ -144,12 +144,22 @@ describe('ensureLink$', () => {
     await sh('ip link del other')
   })
 
-  it('names the device that carries the VNI already', async () => {
+  it('names the device of somebody else that carries the VNI already', async () => {
+    await sh('ip link set tweed.42 alias other')
     expect(await fault({ name: 'tweed.x' })).to.deep.include({
       code: 'link-conflict',
       message:
         'tweed.42 carries VNI 42 on port 8472 already: remove it (ip link del tweed.42) or choose another VNI',
     })
+  })
+
+  it('takes the place of a device of ours that has the VNI under another name', async () => {
+    await namespace.ensure()
+    expect(await namespace.ensure({ name: 'tweed.x' })).to.deep.include({ did: 'created' })
+    expect(await sh('ip -br link show type vxlan'))
+      .to.match(/tweed\.x/)
+      .and.not.to.match(/tweed\.42/)
+    expect(await namespace.ensure()).to.deep.include({ did: 'created' })
   })
 
   it('gives an IPv6 overlay its address at once', async () => {
