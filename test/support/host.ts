@@ -1,7 +1,9 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parsePeers } from '../../src/adapters/host/saved.ts'
 import { Cidr } from '../../src/core/net/cidr.ts'
 import { Ipv4 } from '../../src/core/net/ipv4.ts'
+import type { StoredRecord } from '../../src/core/overlay/record.ts'
 import type { AgentStatus, PeerStatus } from '../../src/core/status.ts'
 import { AgentProcess, type AgentPaths, askAgent, readSubnetEnv, type SubnetEnv } from './agent.ts'
 import { Container } from './container.ts'
@@ -82,6 +84,11 @@ export class Host {
 
   async peers(): Promise<readonly PeerStatus[]> {
     return (await askAgent(this.paths.runDir, '/peers')) as readonly PeerStatus[]
+  }
+
+  /** The records on its disk, which the next agent starts with. */
+  async keptRecords(): Promise<readonly StoredRecord[]> {
+    return parsePeers(await readFile(join(this.paths.stateDir, 'peers.json'), 'utf8'))
   }
 
   exec(...argv: readonly string[]): Promise<string> {

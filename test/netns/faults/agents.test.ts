@@ -133,6 +133,7 @@ describe('etcd under fault: agents', function () {
     await lab.row(async () => {
       await lab.churn.stop()
       await lab.converged()
+      await lab.remembered(spare)
       const rows = await tableLines(spare)
       await spare.agent?.kill('SIGKILL')
       await spare.netns.ip('link', 'del', 'tweed.1')

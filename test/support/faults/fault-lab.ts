@@ -256,6 +256,19 @@ export class FaultLab {
     await eventually(`${host.name} learns of ${publicIp}`, knows, 45_000)
   }
 
+  /**
+   * Resolves when the host's disk holds every record as etcd has it: under changes it may be a second older, and
+   * that is what the host knows after a power failure.
+   */
+  async remembered(host: Host): Promise<void> {
+    const keys = `${prefix}/subnets/`
+    const wanted = (await this.etcd.list(keys)).map(({ key, value }) => `${key.toString().slice(keys.length)} ${value.toString()}`) // prettier-ignore
+    await eventually(`${host.name} remembers`, async () => {
+      const kept = new Set((await host.keptRecords()).map(({ key, value }) => `${key} ${value}`))
+      return kept.size === wanted.length && wanted.every((text) => kept.has(text)) ? true : undefined
+    })
+  }
+
   async appears(key: string): Promise<void> {
     await eventually(`${key} appears`, async () => ((await this.etcd.get(key)) ? true : undefined), 30_000)
   }
