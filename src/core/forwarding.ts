@@ -1,87 +1,63 @@
 import { Cidr } from './net/cidr.ts'
-import type { Ip } from './net/ip.ts'
+import type { Family, Ip } from './net/ip.ts'
 import type { Fault } from './fault.ts'
-import { containerNeighbour, hostRows, overlayRoute, rowsInAddOrder } from './kernel/desired.ts'
-import { type Dump, type Op, type Row, routeKey, rowKey } from './kernel/rows.ts'
-import { Tables } from './kernel/tables.ts'
-import { ActiveHosts } from './overlay/active-hosts.ts'
-import { AnsweredContainers } from './overlay/answered-containers.ts'
-import { type MissResult, noMisses } from './overlay/miss.ts'
-import type { OwnContext } from './overlay/own.ts'
-import type { Peer, PeerChange } from './overlay/peer.ts'
-import { PeerDirectory } from './overlay/peer-directory.ts'
+import type { Op, Row } from './kernel/rows.ts'
 import { missedByWatch } from './overlay/audit.ts'
+import { noMisses } from './overlay/miss.ts'
+import type { OwnContext } from './overlay/own.ts'
+import { legsOf, type Peer, type PeerChange } from './overlay/peer.ts'
+import { PeerDirectory } from './overlay/peer-directory.ts'
 import type { RecordEvent, StoredRecord } from './overlay/record.ts'
 import { RemovalPolicy, type RemovalOptions } from './overlay/removal.ts'
-import { SubnetIndex } from './overlay/subnet-index.ts'
+import { type MissAnswer, Plane, type PlaneOptions } from './plane.ts'
 import { Millis } from './time.ts'
-import { TokenBucket } from './token-bucket.ts'
 
-export interface ForwardingOptions {
-  /** `eager`: every host has its rows. `on-miss`: only the hosts in use have. */
-  readonly resolve: 'eager' | 'on-miss'
-  /** Most hosts with rows in `on-miss`. */
-  readonly maxNeighbours: number
-  /** In `on-miss`, rows unused for so long go; 0 keeps them for ever. */
-  readonly idle: Millis
+export type { MissAnswer } from './plane.ts'
+
+export interface ForwardingOptions extends PlaneOptions {
   readonly removal: RemovalOptions
 }
 
-/** The answer to a miss, to be written at once and in this order. */
-export interface MissAnswer {
-  readonly result: MissResult
-  readonly ops: readonly Op[]
-}
-
-/** The kernel asks again after a second; anything sooner is the same question seen twice. */
-const sameQuestion = Millis.of(50)
-
 /**
- * The forwarding state of this host, in one place: who the peers are, which rows follow, what the kernel is
- * believed to hold. Events go in, operations come out; it never acts. The table path and the miss path share it,
- * so they can't disagree.
+ * The forwarding state of this host, in one place: who the peers are, and a {@link Plane} for each family that knows
+ * which rows follow. Events go in, operations come out; it never acts. The table path and the miss path share it, so
+ * they can't disagree.
  */
 export class Forwarding {
   readonly directory = new PeerDirectory()
   readonly removal: RemovalPolicy
+  readonly ipv4: Plane
+  readonly ipv6: Plane
+  readonly planes: readonly [Plane, Plane]
   readonly misses = noMisses()
   /** Records that the watch should have told of and an audit had to find. */
   missedEvents = 0
-  readonly #options: ForwardingOptions
   readonly #peers = new Map<string, Peer>()
   readonly #since = new Map<string, Millis>()
-  readonly #index = new SubnetIndex()
-  readonly #active: ActiveHosts
-  readonly #answered = new AnsweredContainers()
-  readonly #bucket = new TokenBucket({ ratePerSecond: 20_000, burst: 20_000 })
-  #tables = new Tables()
-  #own: OwnContext | undefined
-  #link: number | undefined
-  #overlayRoute: Row | undefined
-  /** The kernel's tables have been read since the device came: before, everything would be written again. */
-  #read = false
   #prune = false
   #revision = 0
 
   constructor(options: ForwardingOptions) {
-    this.#options = options
     this.removal = new RemovalPolicy(options.removal)
-    this.#active = new ActiveHosts(options.resolve === 'on-miss' ? options.maxNeighbours : Infinity)
+    this.ipv4 = new Plane(4, options)
+    this.ipv6 = new Plane(6, options)
+    this.planes = [this.ipv4, this.ipv6]
   }
 
   /** Peers in force: admitted ones and held ones. */
   get peers(): ReadonlyMap<string, Peer> {
     return this.#peers
   }
-  get tables(): Tables {
-    return this.#tables
-  }
-  get link(): number | undefined {
-    return this.#link
-  }
   /** A whole snapshot from etcd has been seen, so what is not wanted may be deleted. */
   get mayPrune(): boolean {
     return this.#prune
+  }
+  /** Every table has been read since its device came. */
+  get isRead(): boolean {
+    return this.planes.every((plane) => plane.isRead)
+  }
+  plane(family: Family): Plane {
+    return family === 4 ? this.ipv4 : this.ipv6
   }
   /** When the peer was first seen as it is now. */
   since(peer: Peer): Millis {
@@ -89,40 +65,17 @@ export class Forwarding {
   }
   /** The kernel shall have rows for this peer. */
   hasRows(peer: Peer): boolean {
-    return this.#options.resolve === 'eager' || this.#active.has(peer.key)
+    return this.planes.some((plane) => plane.hasRows(peer))
   }
 
-  setOwn(own: OwnContext, now: Millis): void {
-    this.#own = own
-    this.#applyPeers(this.directory.setOwn(own), now)
-    const held = own.lease?.subnet
-    if (held)
-      this.#takeEffect(
-        this.removal.release(({ subnet }) => Cidr.overlaps(subnet, held)),
-        now,
-      )
-    this.#wantOverlayRoute()
-  }
-
-  /** The device has (another) interface index: everything is wanted there; a dump has to follow. */
-  setLink(link: number): void {
-    if (link === this.#link) {
-      this.#tables.retryNow() // the device was in doubt, and may have been the reason
-      return
-    }
-    this.#link = link
-    this.#read = false
-    this.#tables = new Tables()
-    this.#answered.clear()
-    this.#wantOverlayRoute()
-    for (const peer of this.#peers.values()) if (this.hasRows(peer)) this.#wantHost(peer, link)
-  }
-
-  /** The device is gone, and its rows with it: nothing can be written until there is another. */
-  dropLink(): void {
-    this.#link = undefined
-    this.#tables = new Tables()
-    this.#answered.clear()
+  setOwn({ config, identity, lease }: OwnContext, now: Millis): void {
+    this.#applyPeers(this.directory.setOwn({ config, identity, lease }), now)
+    const held = [lease?.subnet, lease?.subnet6].filter((subnet) => subnet !== undefined)
+    const isInTheWay = (peer: Peer): boolean =>
+      legsOf(peer).some(({ subnet }) => held.some((own) => Cidr.overlaps(subnet, own)))
+    if (held.length > 0) this.#takeEffect(this.removal.release(isInTheWay), now)
+    this.ipv4.setNetwork(config.ipv4?.network, lease?.subnet)
+    this.ipv6.setNetwork(config.ipv6?.network, lease?.subnet6)
   }
 
   /** Records of the last run, from disk: they justify no deletion. */
@@ -139,103 +92,61 @@ export class Forwarding {
     if (event.kind === 'snapshot') this.#prune = true
   }
 
-  /** The kernel is about to be asked; to be told before each {@link dumped}. */
-  dumping(): void {
-    this.#tables.dumping()
-  }
-
-  /** The whole truth from the kernel, with the FDB's own word on which hosts are in use. */
-  dumped(dump: Dump, now: Millis): void {
-    this.#read = true
-    this.#tables.dumped(dump.rows)
-    for (const peer of this.#peers.values()) this.#adopt(peer, now)
-    this.#expireIdle(dump.idleMsByMac, now)
-  }
-
-  /** On our device, or a route on any device in the place of one of ours. */
-  concerns(row: Row): boolean {
-    return row.link === this.#link || (row.kind === 'route' && this.#tables.routes.desired.has(rowKey(row)))
+  /** A device is gone, one of ours perhaps. */
+  dropLink(link: number): void {
+    for (const plane of this.planes) if (plane.link === link) plane.dropLink()
   }
 
   /** Somebody else changed a row; whether that has to be repaired. */
   edited(verb: Op['verb'], row: Row): boolean {
-    return this.#tables.edited(verb, row)
+    return this.planes.some((plane) => plane.concerns(row) && plane.edited(verb, row))
   }
 
   /** The kernel's answer to what {@link take} handed out is complete; what it refused has been told. */
   answered(ops: readonly Op[]): void {
-    for (const op of ops) this.#tables.answered(op)
+    for (const op of ops) this.#planeOf(op.row)?.answered(op)
   }
 
   refused(op: Op, fault: Fault, now: Millis): void {
-    if (op.verb === 'add' && op.row.link !== this.#link) return // a late word about a device that is gone
-    this.#tables.refused(op, fault, now)
+    this.#planeOf(op.row)?.refused(op, fault, now)
   }
 
-  /** The miss path: one look-up; nothing here may wait. */
-  miss(ip: Ip, now: Millis): MissAnswer {
-    const answer = this.#answerTo(ip, now)
-    this.misses[answer.result]++
+  /** The miss path: one look-up; nothing here may wait. Undefined for a device that is not ours. */
+  miss(link: number, ip: Ip, now: Millis): MissAnswer | undefined {
+    const plane = this.planes.find((each) => each.link === link)
+    const answer = plane?.miss(ip, now)
+    if (answer) this.misses[answer.result]++
     return answer
   }
 
   /** Lets time pass: held peers expire, answered containers hand over to their host's route. */
   tick(now: Millis): void {
     this.#takeEffect(this.removal.expire(now), now) // not doubted a second time
-    const isRouted = (ip: Ip): boolean => this.#routeStands(this.#index.find(ip))
-    for (const row of this.#answered.handOver(now, isRouted)) this.#tables.unwant(row)
+    for (const plane of this.planes) plane.tick(now)
   }
 
   /** What the kernel is owed next, at most `limit`; believed done from here on, so write it at once. */
   take(now: Millis, limit: number): readonly Op[] {
-    return this.#read ? this.#tables.take(now, { limit, prune: this.#prune }) : []
+    const first = this.ipv4.take(now, { limit, prune: this.#prune })
+    const left = limit - first.length
+    const second = left > 0 ? this.ipv6.take(now, { limit: left, prune: this.#prune }) : []
+    return second.length > 0 ? [...first, ...second] : first
   }
 
   /** When {@link tick} or {@link take} has work again. */
   nextDeadline(): Millis | undefined {
-    const due = [this.removal.nextDeadline(), this.#tables.nextRetry(), this.#answered.nextDeadline()].filter(
-      (at) => at !== undefined,
-    )
+    const due = [
+      this.removal.nextDeadline(),
+      ...this.planes.flatMap((plane) => plane.nextDeadlines()),
+    ].filter((at) => at !== undefined)
     return due.length === 0 ? undefined : Millis.of(Math.min(...due))
   }
 
-  #expireIdle(idleMsByMac: ReadonlyMap<number, number>, now: Millis): void {
-    if (this.#options.resolve === 'eager') return
-    for (const key of [...this.#active.keys()]) {
-      const idle = idleMsByMac.get(this.#peers.get(key)?.vtepMac ?? 0)
-      if (idle !== undefined) this.#active.use(key, Millis.of(now - idle))
-    }
-    if (this.#options.idle === 0) return
-    for (const key of this.#active.expire(Millis.of(now - this.#options.idle))) this.#unwantHost(key)
-  }
-
-  #answerTo(ip: Ip, now: Millis): MissAnswer {
-    const link = this.#link
-    if (link === undefined || !this.#own) return silence('not-ready')
-    if (this.#isOwn(ip)) return silence('own')
-    const peer = this.#index.find(ip)
-    if (!peer) return silence('stranger')
-    if ((this.#answered.answeredAt(ip) ?? -Infinity) + sameQuestion > now) return silence('throttled')
-    if (!this.#bucket.take(now)) return silence('limited')
-    const known = this.hasRows(peer)
-    this.#activate(peer, now)
-    return { result: known ? 'answered' : 'promoted', ops: this.#answerRows(peer, ip, { link, now }) }
-  }
-
-  /** The host's rows again (the question is evidence that one is missing), and the asked address itself. */
-  #answerRows(peer: Peer, ip: Ip, at: { readonly link: number; readonly now: Millis }): readonly Op[] {
-    const { fdb, neighbour, route } = hostRows(peer, at.link)
-    const rows: Row[] = this.#routeStands(peer) ? [fdb, neighbour] : [fdb, neighbour, route]
-    if (ip !== peer.subnet.address) {
-      const row = containerNeighbour(peer, ip, at.link)
-      this.#answered.note(ip, row, at.now)
-      rows.push(row)
-    }
-    for (const row of rows) {
-      this.#tables.want(row)
-      this.#tables.saw(row)
-    }
-    return rows.map((row) => ({ verb: 'add', row }))
+  /** None for a row of a device that is gone. */
+  #planeOf(row: Row): Plane | undefined {
+    return row.kind === 'route'
+      ? this.plane(row.dst.family)
+      : this.planes.find((plane) => plane.link === row.link)
   }
 
   #applyPeers(changes: readonly PeerChange[], now: Millis): void {
@@ -243,75 +154,17 @@ export class Forwarding {
   }
 
   #takeEffect(changes: readonly PeerChange[], now: Millis): void {
-    for (const { before } of changes) if (before) this.#remove(before)
-    for (const { after } of changes) if (after) this.#add(after, now)
-    for (const { key } of changes) if (!this.#peers.has(key)) this.#active.forget(key)
-  }
-
-  #remove(peer: Peer): void {
-    this.#peers.delete(peer.key)
-    this.#since.delete(peer.key)
-    this.#index.delete(peer)
-    if (this.#link === undefined) return
-    this.#unwantRows(peer, this.#link)
-  }
-
-  #add(peer: Peer, now: Millis): void {
-    this.#peers.set(peer.key, peer)
-    this.#since.set(peer.key, now)
-    this.#index.set(peer)
-    this.#adopt(peer, now)
-    if (this.#link === undefined) return
-    if (this.hasRows(peer)) this.#wantHost(peer, this.#link)
-  }
-
-  /** After a restart: a host whose route stands was in use. */
-  #adopt(peer: Peer, now: Millis): void {
-    if (this.#options.resolve === 'eager' || this.#active.has(peer.key)) return
-    if (this.#tables.routes.actual.has(routeKey(peer.subnet))) this.#activate(peer, now)
-  }
-
-  #activate(peer: Peer, now: Millis): void {
-    if (this.#options.resolve === 'eager') return
-    const fresh = !this.#active.has(peer.key)
-    const evicted = this.#active.use(peer.key, now)
-    if (evicted !== undefined) this.#unwantHost(evicted)
-    if (fresh && this.#link !== undefined) this.#wantHost(peer, this.#link)
-  }
-
-  #isOwn(ip: Ip): boolean {
-    return this.#own?.lease !== undefined && Cidr.contains(this.#own.lease.subnet, ip)
-  }
-
-  /** Nothing is left to stand for an address that no peer has any more. */
-  #routeStands(peer: Peer | undefined): boolean {
-    const key = peer && routeKey(peer.subnet)
-    const { actual, failures } = this.#tables.routes
-    return key === undefined || (actual.has(key) && !failures.has(key))
-  }
-
-  #wantHost(peer: Peer, link: number): void {
-    for (const row of rowsInAddOrder(hostRows(peer, link))) this.#tables.want(row)
-  }
-
-  #unwantHost(key: string): void {
-    const peer = this.#peers.get(key)
-    if (peer && this.#link !== undefined) this.#unwantRows(peer, this.#link)
-  }
-
-  /** With the answered containers of the host: without its FDB entry their rows would swallow what they get. */
-  #unwantRows(peer: Peer, link: number): void {
-    for (const row of rowsInAddOrder(hostRows(peer, link))) this.#tables.unwant(row)
-    for (const row of this.#answered.takeWithin(peer.subnet)) this.#tables.unwant(row)
-  }
-
-  #wantOverlayRoute(): void {
-    const network = this.#own?.config.ipv4?.network
-    if (this.#overlayRoute) this.#tables.unwant(this.#overlayRoute)
-    if (this.#options.resolve === 'eager' || !network || this.#link === undefined) return
-    this.#overlayRoute = overlayRoute(network, this.#link)
-    this.#tables.want(this.#overlayRoute)
+    if (changes.length === 0) return
+    for (const { before } of changes)
+      if (before) {
+        this.#peers.delete(before.key)
+        this.#since.delete(before.key)
+      }
+    for (const { after } of changes)
+      if (after) {
+        this.#peers.set(after.key, after)
+        this.#since.set(after.key, now)
+      }
+    for (const plane of this.planes) plane.apply(changes, now)
   }
 }
-
-const silence = (result: MissResult): MissAnswer => ({ result, ops: [] })

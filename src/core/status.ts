@@ -22,6 +22,8 @@ export interface AgentStatus {
     readonly vni: number
     readonly port: number
   } | null
+  /** The device of the IPv6 overlay. */
+  readonly device6: AgentStatus['device']
   readonly lease: {
     readonly state: 'owned' | 'unsure' | 'lost' | 'conflict'
     readonly subnet: string

@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs'
-import type { Ipv4 } from '../core/net/ipv4.ts'
+import type { Ip } from '../core/net/ip.ts'
 import type { Mac } from '../core/net/mac.ts'
 import type { StoredRecord } from '../core/overlay/record.ts'
 import type { StoredConfig } from './lease-store.ts'
@@ -20,7 +20,7 @@ export interface Host {
   writeSubnetEnv$(text: string): Observable<void>
 
   /** A stable id for this host with this address: two clones of one image differ, a lost state file doesn't matter. */
-  nodeId(publicIp: Ipv4): string
+  nodeId(publicIp: Ip): string
   /** The MAC of this host's VTEP: a function of the host, so that it survives a lost device and a reboot. */
   vtepMac(node: string, vni: number): Mac
 

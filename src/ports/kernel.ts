@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs'
-import type { Ip } from '../core/net/ip.ts'
+import type { Family, Ip } from '../core/net/ip.ts'
 import type { Fault } from '../core/fault.ts'
 import type { Dump, Op, Row } from '../core/kernel/rows.ts'
 
@@ -11,8 +11,11 @@ export interface Kernel {
   /** Creates, adopts, repairs or recreates the device until it equals `spec`; errors with a {@link Fault}. */
   ensureLink$(spec: VxlanSpec): Observable<EnsuredLink>
 
-  /** Our rows: neighbours and FDB of `link`, routes of our protocol on any device. One emission. */
-  dump$(link: number): Observable<Dump>
+  /**
+   * Our rows of one family: neighbours and FDB of its device, if there is one, and the routes of our protocol on any
+   * device. One emission.
+   */
+  dump$(of: { readonly family: Family; readonly link: number | undefined }): Observable<Dump>
 
   /**
    * How many operations {@link apply$} writes at once, that is before it returns. Hand it no more: what waits in a

@@ -13,9 +13,8 @@ import {
   throwError,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
-import { Ipv4 } from '../core/net/ipv4.ts'
 import { allocationCandidates, type Candidate, sharedAddressFault } from '../core/overlay/allocation.ts'
-import type { OwnIdentity, OwnLease } from '../core/overlay/own.ts'
+import { type OwnIdentity, type OwnLease, printPublicIp } from '../core/overlay/own.ts'
 import { ownRecord } from '../core/overlay/own-record.ts'
 import { encodeRecord, nodeOf, type StoredRecord } from '../core/overlay/record.ts'
 import { parseSubnetKey } from '../core/overlay/subnet-key.ts'
@@ -151,7 +150,7 @@ class Attempt {
   /** The free subnet was drawn by lot: a permission for that very key is not what the operator should hear of. */
   #refused(error: unknown, { kind }: Candidate): unknown {
     if (!Fault.is(error) || error.code !== 'etcd-denied' || kind !== 'free') return error
-    const ip = Ipv4.print(this.#options.me.publicIp)
+    const ip = printPublicIp(this.#options.me)
     return Fault.of(
       'etcd-denied',
       'the etcd user may not take a free subnet, and none is assigned to this host: ' +

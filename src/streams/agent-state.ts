@@ -1,5 +1,6 @@
 import { Fault } from '../core/fault.ts'
 import type { EnsuredLink, VxlanSpec } from '../core/kernel/link.ts'
+import type { Family } from '../core/net/ip.ts'
 import type { OwnIdentity, OwnLease } from '../core/overlay/own.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
 import type { Millis } from '../core/time.ts'
@@ -35,7 +36,10 @@ export interface AgentState {
         readonly remainingSeconds: number | undefined
       }
     | undefined
-  readonly device: { readonly spec: VxlanSpec; readonly link: EnsuredLink } | undefined
+  /** Those that are in place. */
+  readonly devices: ReadonlyMap<Family, { readonly spec: VxlanSpec; readonly link: EnsuredLink }>
+  /** Each family's device is in place, or none is wanted. */
+  readonly placed: ReadonlySet<Family>
   readonly etcd: { readonly connected: boolean; readonly revision: number }
   /** The kernel's tables have been read since the device came. */
   readonly dumped: boolean
@@ -43,7 +47,7 @@ export interface AgentState {
   readonly settled: boolean
   readonly driftRepairs: number
   /** What is wrong now, by the part that it is wrong with. */
-  readonly troubles: ReadonlyMap<AgentEvent['kind'], Fault>
+  readonly troubles: ReadonlyMap<string, Fault>
   readonly faults: readonly { readonly at: Millis; readonly fault: Fault }[]
 }
 
@@ -52,7 +56,8 @@ export const startingAgent: AgentState = {
   underlay: undefined,
   network: undefined,
   lease: undefined,
-  device: undefined,
+  devices: new Map(),
+  placed: new Set(),
   etcd: { connected: false, revision: 0 },
   dumped: false,
   settled: false,
@@ -66,7 +71,7 @@ const mostFaults = 20
 export const reduceAgent = (state: AgentState, event: AgentEvent, at: Millis): AgentState => {
   if (event.kind === 'outcome' && event.outcome.kind === 'missed') return state // the hot path
   const fault = faultOf(event)
-  const next = { ...state, ...partOf(state, event), troubles: withTrouble(state.troubles, event, fault) }
+  const next = { ...state, ...changeOf(state, event), troubles: withTrouble(state.troubles, event, fault) }
   const told =
     fault &&
     !state.faults.some((earlier) => at - earlier.at < 60_000 && earlier.fault.message === fault.message)
@@ -94,7 +99,7 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
   }
 }
 
-function partOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
+function changeOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
   switch (event.kind) {
     case 'self':
       return { me: event.me, underlay: event.underlay }
@@ -107,7 +112,8 @@ function partOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
     case 'etcd':
       return { etcd: { connected: event.connected, revision: Math.max(event.revision, state.etcd.revision) } }
     case 'outcome':
-      if (event.outcome.kind === 'dumped') return state.dumped ? {} : { dumped: true }
+      if (event.outcome.kind === 'dumped')
+        return state.dumped || !event.outcome.complete ? {} : { dumped: true }
       if (event.outcome.kind === 'settled')
         return state.settled === state.dumped ? {} : { settled: state.dumped }
       return event.outcome.kind === 'drifted' ? { driftRepairs: state.driftRepairs + 1 } : {}
@@ -116,11 +122,24 @@ function partOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
   }
 }
 
+/** What a fault is the trouble of: each has its own. */
+export const partOf = (event: AgentEvent): string =>
+  event.kind === 'device' ? `device of IPv${String(event.state.family)}` : event.kind
+
 /** Another device has empty tables until they have been read and written. */
 function devicePart(state: AgentState, device: DeviceState): Partial<AgentState> {
-  if (device.kind === 'failed') return { device: undefined, dumped: false, settled: false }
-  const same = state.device?.link.index === device.link.index
-  return same ? { device } : { device, dumped: false, settled: false }
+  const { family } = device
+  const devices = new Map(state.devices)
+  const placed = new Set(state.placed)
+  if (device.kind === 'ready') devices.set(family, device)
+  else devices.delete(family)
+  if (device.kind === 'failed') placed.delete(family)
+  else placed.add(family)
+  const same =
+    state.placed.has(family) &&
+    placed.has(family) &&
+    state.devices.get(family)?.link.index === devices.get(family)?.link.index
+  return same ? { devices, placed } : { devices, placed, dumped: false, settled: false }
 }
 
 function leasePart(state: LeaseState): Partial<AgentState> {
@@ -141,10 +160,11 @@ function withTrouble(
   event: AgentEvent,
   fault: Fault | undefined,
 ): AgentState['troubles'] {
-  if (event.kind === 'outcome' || troubles.get(event.kind) === fault) return troubles // rows tell their own failures
+  const part = partOf(event)
+  if (event.kind === 'outcome' || troubles.get(part) === fault) return troubles // rows tell their own failures
   const next = new Map(troubles)
-  if (fault) next.set(event.kind, fault)
-  else next.delete(event.kind)
+  if (fault) next.set(part, fault)
+  else next.delete(part)
   // An interface that was late has come: the search for it is over.
   if (event.kind === 'self' && next.get('fault')?.code === 'underlay-missing') next.delete('fault')
   return next

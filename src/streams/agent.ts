@@ -7,9 +7,8 @@ import type { Kernel } from '../ports/kernel.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
 import { afterDelay, crowdDelayMs } from './crowd.ts'
-import { device$, type DeviceState } from './device.ts'
-import { shareLatest } from './operators/share-latest.ts'
-import { reconcile$ } from './reconcile.ts'
+import { devices$, type DeviceState } from './device.ts'
+import { type PlaneLink, reconcile$ } from './reconcile.ts'
 import { remember$, rememberPeers$ } from './remember.ts'
 import { type LastRun, whoWeAre } from './standing.ts'
 import type { AgentSettings, World } from './world.ts'
@@ -58,19 +57,19 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
     const delayMs = crowdDelayMs({ uptimeMs: host.uptimeMs(), peers, random: clock.random() })
     const store = afterDelay(world.store, delayMs)
     const records$ = store.records$.pipe(share())
-    const { networks$, identities$, leases$, own$, standing$, spec$ } = whoWeAre({
+    const { networks$, identities$, leases$, own$, standing$, specs$ } = whoWeAre({
       world: { ...world, store },
       settings,
       lastRun,
       records$,
     })
-    const devices$ = device$({ kernel, spec$, random: () => clock.random() }).pipe(shareLatest())
+    const deviceStates$ = devices$({ kernel, specs$, random: () => clock.random() })
     const outcomes$ = reconcile$({
       kernel,
       clock,
       forwarding,
       own$,
-      link$: devices$.pipe(concatMap((state) => (state.kind === 'ready' ? [state.link.index] : []))),
+      links$: deviceStates$.pipe(concatMap(linkOf)),
       records$,
       savedRecords: lastRun.peers,
       resyncMs: settings.resyncMs,
@@ -80,7 +79,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
     const faults$ = merge(
       remember$(host, standing$),
       rememberPeers$(host, forwarding, records$),
-      dropOutgrown$(kernel, lastRun.saved?.device, devices$),
+      dropOutgrown$(kernel, lastRun.saved?.device, deviceStates$),
     )
     return merge(
       outcomes$.pipe(map((outcome): AgentEvent => ({ kind: 'outcome', outcome }))),
@@ -91,11 +90,16 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
         ),
       ),
       leases$.pipe(map((state): AgentEvent => ({ kind: 'lease', state }))),
-      devices$.pipe(map((state): AgentEvent => ({ kind: 'device', state }))),
+      deviceStates$.pipe(map((state): AgentEvent => ({ kind: 'device', state }))),
       records$.pipe(map(etcdEvent)),
       faults$.pipe(map((fault): AgentEvent => ({ kind: 'fault', fault }))),
     )
   })
+
+const linkOf = (state: DeviceState): readonly PlaneLink[] =>
+  state.kind === 'failed'
+    ? []
+    : [{ family: state.family, link: state.kind === 'ready' ? state.link.index : undefined }]
 
 const etcdEvent = (event: StoreEvent<RecordEvent>): AgentEvent => ({
   kind: 'etcd',

@@ -4,7 +4,7 @@ import { Ipv4 } from '../core/net/ipv4.ts'
 import { Mac } from '../core/net/mac.ts'
 import type { OwnIdentity } from '../core/overlay/own.ts'
 import { chooseUnderlay, type Underlay } from '../core/overlay/underlay.ts'
-import { deviceName } from '../core/overlay/vxlan-spec.ts'
+import { deviceName, deviceName6 } from '../core/overlay/vxlan-spec.ts'
 import type { SavedState } from '../ports/host.ts'
 import type { Interfaces } from '../ports/kernel.ts'
 import type { Network } from './network.ts'
@@ -31,23 +31,32 @@ export const identity$ = (
   )
   let known = from.saved?.node // where there is no machine-id, every look would give another
   return combineLatest([underlay$, from.network$]).pipe(
-    map(([found, network]) => {
+    map(([found, { config }]) => {
       if (found.kind !== 'found') return found
       const { underlay, interfaces } = found
       const publicIp = settings.publicIp ?? underlay.address
-      const node = (known ??= world.host.nodeId(publicIp))
-      const vni = network.config.backend.kind === 'vxlan' ? network.config.backend.vni : 0
+      const publicIp6 = underlay.address6
+      const named = config.ipv4 ? (publicIp ?? publicIp6) : (publicIp6 ?? publicIp)
+      if (named === undefined) return noAddress(underlay)
+      const node = (known ??= world.host.nodeId(named))
+      const vni = config.backend.kind === 'vxlan' ? config.backend.vni : 0
       const name = settings.device ?? deviceName(vni)
-      const vtepMac =
-        standingMac(interfaces, name, vni) ?? savedMac(from.saved, name) ?? world.host.vtepMac(node, vni)
-      return {
-        kind: 'identity',
-        me: { node, publicIp, publicIp6: undefined, vtepMac, vtepMac6: undefined },
-        underlay,
-      }
+      const macOf = (device: string, seed: string): Mac =>
+        standingMac(interfaces, device, vni) ?? savedMac(from.saved, device) ?? world.host.vtepMac(seed, vni)
+      const ipv4 = publicIp === undefined ? undefined : { publicIp, vtepMac: macOf(name, node) }
+      const ipv6 =
+        publicIp6 === undefined || !config.ipv6
+          ? undefined
+          : { publicIp: publicIp6, vtepMac: macOf(deviceName6(name), `${node} IPv6`) }
+      return { kind: 'identity', me: { node, ipv4, ipv6 }, underlay }
     }),
   )
 }
+
+const noAddress = ({ name }: Underlay): IdentityState => ({
+  kind: 'none',
+  fault: Fault.of('underlay-missing', `interface ${name} has no usable address`),
+})
 
 interface Found {
   readonly kind: 'found'
@@ -81,7 +90,7 @@ function standingMac({ links }: Interfaces, name: string, vni: number): Mac | un
 const savedMac = (saved: SavedState | undefined, device: string): Mac | undefined =>
   saved?.device === device ? Mac.parse(saved.vtepMac) : undefined
 
-export const printedIdentity = (me: OwnIdentity): { publicIp: string; vtepMac: string } => ({
-  publicIp: Ipv4.print(me.publicIp),
-  vtepMac: Mac.print(me.vtepMac),
+export const printedIdentity = ({ ipv4 }: OwnIdentity): { publicIp: string; vtepMac: string } => ({
+  publicIp: ipv4 ? Ipv4.print(ipv4.publicIp) : '',
+  vtepMac: ipv4 ? Mac.print(ipv4.vtepMac) : '',
 })

@@ -1,9 +1,9 @@
-import { Cidr } from '../core/net/cidr.ts'
 import { Ip } from '../core/net/ip.ts'
-import { Ipv4 } from '../core/net/ipv4.ts'
+import { printPublicIp } from '../core/overlay/own.ts'
+import { printSubnets } from '../core/overlay/subnet-key.ts'
 import { printOp, printRow } from '../core/kernel/notation.ts'
 import type { Log } from '../ports/log.ts'
-import { type AgentState, faultOf, startingAgent } from './agent-state.ts'
+import { type AgentState, faultOf, partOf, startingAgent } from './agent-state.ts'
 import type { AgentView } from './agent.ts'
 import { describeHealth } from './report.ts'
 
@@ -19,7 +19,7 @@ export const narrator = (log: Log): ((view: AgentView) => void) => {
     if (
       fault &&
       view.event.kind !== 'outcome' &&
-      before.troubles.get(view.event.kind)?.message !== fault.message
+      before.troubles.get(partOf(view.event))?.message !== fault.message
     )
       log[fault.transient ? 'warn' : 'error'](`${view.event.kind}.fault`, {
         code: fault.code,
@@ -40,7 +40,7 @@ function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: A
     case 'self':
       log.info('underlay.chosen', {
         interface: event.underlay.name,
-        address: Ipv4.print(event.underlay.address),
+        address: printPublicIp(event.me),
         node: event.me.node,
       })
       return
@@ -54,7 +54,7 @@ function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: A
         (state.lease.state !== before.lease?.state || state.lease.lease.key !== before.lease.lease.key)
       )
         log.info(`lease.${state.lease.state}`, {
-          subnet: Cidr.print(state.lease.lease.subnet),
+          subnet: printSubnets(state.lease.lease),
           lease: state.lease.lease.leaseId,
         })
       return
@@ -71,7 +71,7 @@ function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: A
       return
     case 'outcome':
       return tellOutcome(log, event.outcome, {
-        device: state.device?.spec.name ?? '',
+        device: [...state.devices.values()].map(({ spec }) => spec.name)[0] ?? '',
         peers: forwarding.peers.size,
       })
     case 'fault':

@@ -1,7 +1,8 @@
 import { concatMap, forkJoin, map, type Observable, of, throwError } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { Forwarding } from '../core/forwarding.ts'
-import type { Dump } from '../core/kernel/rows.ts'
+import type { Op } from '../core/kernel/rows.ts'
+import { families, type Family } from '../core/net/ip.ts'
 import type { VxlanSpec } from '../core/kernel/link.ts'
 import { planLink } from '../core/kernel/link-notation.ts'
 import { printOp } from '../core/kernel/notation.ts'
@@ -9,8 +10,8 @@ import { admit } from '../core/overlay/admission.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
 import type { StoredRecord } from '../core/overlay/record.ts'
 import { parseSubnetKey } from '../core/overlay/subnet-key.ts'
-import { vxlanSpec } from '../core/overlay/vxlan-spec.ts'
-import type { Interfaces, Kernel } from '../ports/kernel.ts'
+import { vxlanSpecs } from '../core/overlay/vxlan-spec.ts'
+import type { Interfaces } from '../ports/kernel.ts'
 import type { StoreView } from '../ports/lease-store.ts'
 import { identity$ } from './identity.ts'
 import { adopt } from './network.ts'
@@ -37,48 +38,55 @@ export const plan$ = (world: World, settings: AgentSettings): Observable<readonl
           const lease = ownLeaseIn(view, context)
           if (!lease)
             return of(['# no subnet is leased yet: tweed agent would claim one and make the device for it'])
-          const spec = vxlanSpec({ config: context.config, me, lease, underlay, device: settings.device })
-          if (!spec) return throwError(() => Fault.of('config-invalid'))
-          return rows$(world, settings, {
-            spec,
-            view,
-            interfaces,
-            own: { ...context, lease },
-            underlay: underlay.name,
-          })
+          const specs = vxlanSpecs({ config: context.config, me, lease, underlay, device: settings.device })
+          return rows$(world, settings, { specs, view, interfaces, own: { ...context, lease } })
         }),
       )
     }),
   )
 
 interface Standing {
-  readonly spec: VxlanSpec
+  readonly specs: readonly VxlanSpec[]
   readonly view: StoreView
   readonly interfaces: Interfaces
   readonly own: OwnContext
-  readonly underlay: string
 }
 
-function rows$(world: World, settings: AgentSettings, standing: Standing): Observable<readonly string[]> {
-  const { spec, view, interfaces, own } = standing
-  const link = interfaces.links.find((l) => l.name === spec.name)
-  const linkLines = planLink(spec, standing.underlay, { link, addresses: interfaces.addresses })
-  return dumpOf$(world.kernel, link?.index).pipe(
-    map((dump) => {
-      const now = world.clock.now()
+function rows$(
+  { kernel, clock }: World,
+  settings: AgentSettings,
+  standing: Standing,
+): Observable<readonly string[]> {
+  const { specs, view, interfaces, own } = standing
+  const nameOf = (index: number): string => interfaces.links.find((l) => l.index === index)?.name ?? ''
+  const planned = families.map((family) => {
+    const spec = specs.find((each) => each.family === family)
+    const link = interfaces.links.find((l) => l.name === spec?.name)
+    const { addresses } = interfaces
+    const commands = spec ? planLink(spec, nameOf(spec.underlay), { link, addresses }) : []
+    return { family, spec, link: link?.index, commands }
+  })
+  return forkJoin(planned.map(({ family, link }) => kernel.dump$({ family, link }))).pipe(
+    map((dumps) => {
+      const now = clock.now()
       const forwarding = new Forwarding(settings)
       forwarding.setOwn(own, now)
-      forwarding.setLink(link?.index ?? 0)
-      forwarding.dumped(dump, now)
+      planned.forEach(({ family, link, spec }, i) => {
+        const plane = forwarding.plane(family)
+        plane.setLink(link ?? (spec && notYet(family)))
+        plane.dumped(dumps[i] ?? { rows: [], idleMsByMac: new Map() }, now)
+      })
       forwarding.records({ kind: 'snapshot', records: view.records }, view.revision, now)
-      return [...linkLines, ...forwarding.take(now, Infinity).map((op) => printOp(op, spec.name))]
+      const made = new Map(planned.map(({ family, spec }) => [notYet(family), spec?.name]))
+      const device = (op: Op): string => made.get(op.row.link) ?? nameOf(op.row.link)
+      const rows = forwarding.take(now, Infinity).map((op) => printOp(op, device(op)))
+      return [...planned.flatMap(({ commands }) => commands), ...rows]
     }),
   )
 }
 
-const nothing: Dump = { rows: [], idleMsByMac: new Map() }
-const dumpOf$ = (kernel: Kernel, link: number | undefined): Observable<Dump> =>
-  link === undefined ? of(nothing) : kernel.dump$(link)
+/** Stands for the interface index of a device that is still to be made. */
+const notYet = (family: Family): number => -family
 
 function ownLeaseIn(view: StoreView, context: OwnContext): OwnContext['lease'] {
   const own = view.records.filter((record) => admit(record, context).kind === 'own')

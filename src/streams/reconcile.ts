@@ -6,7 +6,8 @@ import type { Forwarding, MissAnswer } from '../core/forwarding.ts'
 import type { Dump, Op } from '../core/kernel/rows.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
 import type { RecordEvent, StoredRecord } from '../core/overlay/record.ts'
-import type { Ip } from '../core/net/ip.ts'
+import type { Family, Ip } from '../core/net/ip.ts'
+import type { Plane } from '../core/plane.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Kernel, KernelEvent, Refusal } from '../ports/kernel.ts'
 import type { StoreEvent } from '../ports/lease-store.ts'
@@ -17,7 +18,8 @@ import { runLatest } from './operators/run-latest.ts'
 /** What the loop did, for log, status and metrics; the loop itself goes on. */
 export type Outcome =
   | { readonly kind: 'wrote'; readonly ops: readonly Op[]; readonly refusals: readonly Refusal[] }
-  | { readonly kind: 'dumped'; readonly rows: number }
+  /** `complete`: by now every table has been read since its device came. */
+  | { readonly kind: 'dumped'; readonly rows: number; readonly complete: boolean }
   | { readonly kind: 'missed'; readonly ip: Ip; readonly answer: MissAnswer }
   | { readonly kind: 'drifted'; readonly event: KernelEvent & { readonly kind: 'row' } }
   | { readonly kind: 'failed'; readonly fault: Fault }
@@ -29,8 +31,8 @@ export interface ReconcileOptions {
   readonly clock: Clock
   readonly forwarding: Forwarding
   readonly own$: Observable<OwnContext>
-  /** Interface index of the device; every emission, changed or not, puts the tables in doubt. */
-  readonly link$: Observable<number>
+  /** Every emission, changed or not, puts the tables of its family in doubt. */
+  readonly links$: Observable<PlaneLink>
   readonly records$: Observable<StoreEvent<RecordEvent>>
   /** Records of the last run, in force until etcd's first snapshot. */
   readonly savedRecords: readonly StoredRecord[]
@@ -38,6 +40,12 @@ export interface ReconcileOptions {
   readonly resyncMs: number
   /** How often the FDB's time stamps are read for `--idle`; 0 never. */
   readonly idleCheckMs: number
+}
+
+/** Interface index of a family's device; undefined where none is wanted. */
+export interface PlaneLink {
+  readonly family: Family
+  readonly link: number | undefined
 }
 
 /** Reasons to look at what is owed. */
@@ -74,7 +82,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
     const inputs$ = merge(owned$, records$).pipe(tap(wake.now), ignoreElements())
     const outcomes$ = merge(
       kernelEvents$(options, wake),
-      dumps$(options).pipe(afterEach(wake.now)),
+      merge(dumps$(4, options), dumps$(6, options)).pipe(afterEach(wake.now)),
       soon$.pipe(auditTime(burstMs), tap(wake.now), ignoreElements()),
       settled$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake.now), ignoreElements()))),
       wake$.pipe(
@@ -115,14 +123,13 @@ function kernelEvents$({ kernel, forwarding, clock }: ReconcileOptions, wake: Wa
     concatMap((event): Observable<Outcome> => {
       switch (event.kind) {
         case 'miss': {
-          if (event.link !== forwarding.link) return EMPTY
-          const answer = forwarding.miss(event.ip, clock.now())
+          const answer = forwarding.miss(event.link, event.ip, clock.now())
+          if (!answer) return EMPTY
           if (answer.ops.length > 0) kernel.answer(answer.ops)
           if (answer.ops.length > 0) wake.now()
           return of({ kind: 'missed', ip: event.ip, answer })
         }
         case 'row':
-          if (!forwarding.concerns(event.row)) return EMPTY
           if (!forwarding.edited(event.verb, event.row)) return EMPTY
           wake.soon()
           return of({ kind: 'drifted', event })
@@ -131,7 +138,7 @@ function kernelEvents$({ kernel, forwarding, clock }: ReconcileOptions, wake: Wa
           wake.now()
           return of({ kind: 'wrote', ops: [], refusals: [event.refusal] })
         case 'link':
-          if (event.verb === 'remove' && event.link.index === forwarding.link) forwarding.dropLink()
+          if (event.verb === 'remove') forwarding.dropLink(event.link.index)
           return EMPTY
         case 'overrun':
           return of({ kind: 'failed', fault: Fault.of('netlink-overrun') })
@@ -143,18 +150,22 @@ function kernelEvents$({ kernel, forwarding, clock }: ReconcileOptions, wake: Wa
 }
 
 /** Of the device as it is when asked: one that was deleted meanwhile can't be dumped, however often it is tried. */
-const ourTables$ = (kernel: Kernel, forwarding: Forwarding): Observable<Dump> =>
+const ourTables$ = (kernel: Kernel, plane: Plane): Observable<Dump> =>
   defer(() => {
-    const { link } = forwarding
-    forwarding.dumping()
-    return link === undefined ? EMPTY : kernel.dump$(link).pipe(filter(() => link === forwarding.link))
+    const { family, link, isPlaced } = plane
+    plane.dumping()
+    return isPlaced
+      ? kernel.dump$({ family, link }).pipe(filter(() => plane.isPlaced && plane.link === link))
+      : EMPTY
   })
 
 /** The kernel's own truth: at start, whenever the device was touched, on overrun, and on slow timers. */
-function dumps$(options: ReconcileOptions): Observable<Outcome> {
+function dumps$(family: Family, options: ReconcileOptions): Observable<Outcome> {
   const { kernel, clock, forwarding } = options
-  const link$ = options.link$.pipe(
-    tap((link) => forwarding.setLink(link)),
+  const plane = forwarding.plane(family)
+  const link$ = options.links$.pipe(
+    filter((link) => link.family === family),
+    tap(({ link }) => plane.setLink(link)),
     share(),
   )
   const overrun$ = kernel.events$.pipe(filter((event) => event.kind === 'overrun'))
@@ -172,10 +183,10 @@ function dumps$(options: ReconcileOptions): Observable<Outcome> {
   )
   return doubt$.pipe(
     runLatest(() =>
-      ourTables$(kernel, forwarding).pipe(
+      ourTables$(kernel, plane).pipe(
         map((dump): Outcome => {
-          forwarding.dumped(dump, clock.now())
-          return { kind: 'dumped', rows: dump.rows.length }
+          plane.dumped(dump, clock.now())
+          return { kind: 'dumped', rows: dump.rows.length, complete: forwarding.isRead }
         }),
         retryTold({
           baseMs: 100,

@@ -17,6 +17,8 @@ import type { VxlanSpec } from '../core/kernel/link.ts'
 import { recordsToKeep } from '../core/overlay/kept-records.ts'
 import type { OwnIdentity } from '../core/overlay/own.ts'
 import { printSubnetEnv } from '../core/overlay/subnet-env.ts'
+import type { Underlay } from '../core/overlay/underlay.ts'
+import { overlayMtuBytes } from '../core/overlay/vxlan-spec.ts'
 import type { RecordEvent } from '../core/overlay/record.ts'
 import type { Host } from '../ports/host.ts'
 import type { StoreEvent } from '../ports/lease-store.ts'
@@ -30,24 +32,25 @@ export interface Standing {
   readonly network: Network
   readonly me: OwnIdentity
   readonly lease: Held
-  readonly spec: VxlanSpec
+  readonly underlay: Underlay
+  readonly specs: readonly VxlanSpec[]
 }
 
 /** Writes state and subnet.env, and switches forwarding on. Emits what went wrong; the agent goes on without. */
 export const remember$ = (host: Host, standing$: Observable<Standing>): Observable<Fault> =>
   standing$.pipe(
-    concatMap(({ network, me, lease, spec }) => {
+    concatMap(({ network, me, lease, underlay, specs }) => {
       const { key, leaseId, modRevision } = lease
       const state = {
         node: me.node,
         ...printedIdentity(me),
-        device: spec.name,
+        device: specs[0]?.name ?? '',
         config: network.stored,
         lease: { key, leaseId, modRevision },
       }
       return merge(
         told$(host.save$(state)),
-        told$(host.writeSubnetEnv$(printSubnetEnv(network.config, lease.subnet, spec.mtuBytes))),
+        told$(host.writeSubnetEnv$(printSubnetEnv(network.config, lease, overlayMtuBytes(specs, underlay)))),
         host.forwardIpv4$().pipe(mergeMap((on) => (on ? EMPTY : of(Fault.of('forwarding-off'))))),
       )
     }),

@@ -1,11 +1,13 @@
 import { Cidr } from '../core/net/cidr.ts'
-import { Ipv4 } from '../core/net/ipv4.ts'
+import { Ip } from '../core/net/ip.ts'
 import { Mac } from '../core/net/mac.ts'
-import { routeKey } from '../core/kernel/rows.ts'
-import type { Tracker } from '../core/kernel/tracker.ts'
+import type { EnsuredLink, VxlanSpec } from '../core/kernel/link.ts'
+import { rowKey } from '../core/kernel/rows.ts'
+import type { Tables } from '../core/kernel/tables.ts'
 import type { Forwarding } from '../core/forwarding.ts'
-import type { Row } from '../core/kernel/rows.ts'
-import type { Peer } from '../core/overlay/peer.ts'
+import { printPublicIp } from '../core/overlay/own.ts'
+import { type Leg, legsOf, type Peer } from '../core/overlay/peer.ts'
+import { printSubnets } from '../core/overlay/subnet-key.ts'
 import type { AgentStatus, Health, PeerCounts, PeerStatus, TableCounts } from '../core/status.ts'
 import type { AgentState } from './agent-state.ts'
 
@@ -23,17 +25,17 @@ export const describeHealth = (state: AgentState, forwarding: Forwarding): Healt
   const down: Health['reasons'][number][] = []
   const degraded: Health['reasons'][number][] = []
   if (!state.lease) down.push({ code: 'no-subnet', message: 'no subnet is held yet' })
-  else if (!state.device) down.push({ code: 'no-device', message: 'the VXLAN device is not in place' })
+  else if (state.placed.size < 2)
+    down.push({ code: 'no-device', message: 'the VXLAN device is not in place' })
   if (!forwarding.mayPrune) {
     // The peers of the last run do for a while; without any, etcd's word is waited for, unless it is known to be away.
     const known = forwarding.peers.size > 0 || state.troubles.has('etcd')
     const message = 'the peers are those of the last run: etcd has not answered yet'
     ;(known ? degraded : down).push({ code: 'no-snapshot', message })
   }
-  if (state.device && !state.settled)
+  if (state.placed.size === 2 && !state.settled)
     down.push({ code: 'rows-pending', message: 'the tables are being written' })
-  const { fdb, neighbours, routes } = forwarding.tables
-  const failed = fdb.failures.size + neighbours.failures.size + routes.failures.size
+  const failed = trackers(forwarding).reduce((sum, { failures }) => sum + failures.size, 0)
   if (failed > 0)
     degraded.push({
       code: 'rows-failed',
@@ -64,24 +66,16 @@ export const describeAgent = (
   underlay: state.underlay
     ? {
         interface: state.underlay.name,
-        address: Ipv4.print(state.underlay.address),
+        address: state.me ? printPublicIp(state.me) : '',
         mtuBytes: state.underlay.mtuBytes,
       }
     : null,
-  device: state.device
-    ? {
-        name: state.device.spec.name,
-        index: state.device.link.index,
-        mac: Mac.print(state.device.link.mac),
-        mtuBytes: state.device.spec.mtuBytes,
-        vni: state.device.spec.vni,
-        port: state.device.spec.port,
-      }
-    : null,
+  device: describeDevice(state.devices.get(4)),
+  device6: describeDevice(state.devices.get(6)),
   lease: state.lease
     ? {
         state: state.lease.state,
-        subnet: Cidr.print(state.lease.lease.subnet),
+        subnet: printSubnets(state.lease.lease),
         key: state.lease.lease.key,
         leaseId: state.lease.lease.leaseId,
         remainingSeconds: state.lease.remainingSeconds ?? null,
@@ -90,9 +84,9 @@ export const describeAgent = (
   etcd: { ...state.etcd, missedEvents: forwarding.missedEvents },
   peers: countPeers(forwarding, facts),
   tables: {
-    fdb: countRows(forwarding.tables.fdb),
-    neighbours: countRows(forwarding.tables.neighbours),
-    routes: countRows(forwarding.tables.routes),
+    fdb: countRows(forwarding.planes.map(({ tables }) => tables.fdb)),
+    neighbours: countRows(forwarding.planes.map(({ tables }) => tables.neighbours)),
+    routes: countRows(forwarding.planes.map(({ tables }) => tables.routes)),
   },
   misses: { ...forwarding.misses },
   driftRepairs: state.driftRepairs,
@@ -105,9 +99,9 @@ export const describeAgent = (
 
 export const describePeers = (forwarding: Forwarding, facts: ProcessFacts): readonly PeerStatus[] => {
   const admitted = [...forwarding.peers.values()].map((peer): PeerStatus => ({
-    subnet: Cidr.print(peer.subnet),
-    publicIp: Ipv4.print(peer.publicIp),
-    vtepMac: Mac.print(peer.vtepMac),
+    subnet: list(peer, ({ subnet }) => Cidr.print(subnet)),
+    publicIp: list(peer, ({ publicIp }) => Ip.print(publicIp)),
+    vtepMac: list(peer, ({ vtepMac }) => (vtepMac === undefined ? '' : Mac.print(vtepMac))),
     node: peer.node ?? null,
     since: facts.wallTime(forwarding.since(peer)),
     ...peerState(peer, forwarding, facts),
@@ -129,21 +123,17 @@ function peerState(
   forwarding: Forwarding,
   facts: ProcessFacts,
 ): Pick<PeerStatus, 'state' | 'detail'> {
-  const { fdb, neighbours, routes } = forwarding.tables
   const held = forwarding.removal.held().get(peer.key)
   if (held) return { state: 'held', detail: `${held.why}; its rows stay until ${facts.wallTime(held.until)}` }
-  const failure =
-    fdb.failures.get(peer.vtepMac) ??
-    neighbours.failures.get(peer.subnet.address) ??
-    routes.failures.get(routeKey(peer.subnet))
+  const rows = forwarding.planes.flatMap((plane) =>
+    plane.rowsOf(peer).map((row) => ({ key: rowKey(row), table: plane.tables.of(row) })),
+  )
+  const failure = rows.map(({ key, table }) => table.failures.get(key)).find((each) => each !== undefined)
   if (failure) return { state: 'failed', detail: `${failure.fault.code}: ${failure.fault.message}` }
   if (!forwarding.hasRows(peer))
     return { state: 'idle', detail: 'not in use; the first packet makes its rows' }
-  const standing =
-    fdb.actual.has(peer.vtepMac) &&
-    neighbours.actual.has(peer.subnet.address) &&
-    routes.actual.has(routeKey(peer.subnet))
-  return standing
+  const standing = rows.every(({ key, table }) => table.actual.has(key))
+  return rows.length > 0 && standing
     ? { state: 'programmed', detail: '' }
     : { state: 'pending', detail: 'its rows are being written' }
 }
@@ -158,9 +148,36 @@ function countPeers(forwarding: Forwarding, facts: ProcessFacts): PeerCounts {
   return { total: forwarding.peers.size, ...counts, rejected: forwarding.directory.rejections().size }
 }
 
-const countRows = (table: Tracker<Row> | Tracker<never>): TableCounts => ({
-  desired: table.desired.size,
-  actual: table.actual.size,
-  pending: table.pending,
-  failed: table.failures.size,
+const countRows = (tables: readonly AnyTracker[]): TableCounts => ({
+  desired: sum(tables, ({ desired }) => desired.size),
+  actual: sum(tables, ({ actual }) => actual.size),
+  pending: sum(tables, ({ pending }) => pending),
+  failed: sum(tables, ({ failures }) => failures.size),
 })
+
+type AnyTracker = ReturnType<Tables['of']>
+const trackers = ({ planes }: Forwarding): readonly AnyTracker[] =>
+  planes.flatMap(({ tables }) => [tables.fdb, tables.neighbours, tables.routes])
+const sum = (tables: readonly AnyTracker[], count: (table: AnyTracker) => number): number =>
+  tables.reduce((total, table) => total + count(table), 0)
+
+/** One word for each family that the host has. */
+const list = (peer: Peer, word: (leg: Leg) => string): string =>
+  legsOf(peer)
+    .map(word)
+    .filter((each) => each !== '')
+    .join(',')
+
+const describeDevice = (
+  device: { readonly spec: VxlanSpec; readonly link: EnsuredLink } | undefined,
+): AgentStatus['device'] =>
+  device
+    ? {
+        name: device.spec.name,
+        index: device.link.index,
+        mac: Mac.print(device.link.mac),
+        mtuBytes: device.spec.mtuBytes,
+        vni: device.spec.vni,
+        port: device.spec.port,
+      }
+    : null

@@ -1,17 +1,18 @@
 import { combineLatest, concatMap, distinctUntilChanged, map, type Observable, switchMap, tap } from 'rxjs'
 import type { VxlanSpec } from '../core/kernel/link.ts'
-import { Cidr } from '../core/net/cidr.ts'
+import { fits } from '../core/overlay/allocation.ts'
 import type { OwnContext, OwnIdentity } from '../core/overlay/own.ts'
 import type { StoredRecord } from '../core/overlay/record.ts'
 import { previousSubnet } from '../core/overlay/subnet-env.ts'
 import { parseSubnetKey, printSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
-import { vxlanSpec } from '../core/overlay/vxlan-spec.ts'
+import { vxlanSpecs } from '../core/overlay/vxlan-spec.ts'
 import type { SavedState } from '../ports/host.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { identity$, type IdentityState } from './identity.ts'
 import { type Held, type LeaseState, ownLease$ } from './lease.ts'
 import { type Network, network$, type NetworkState } from './network.ts'
+import { sameAs } from './operators/same-as.ts'
 import { shareLatest } from './operators/share-latest.ts'
 import type { Standing } from './remember.ts'
 import type { AgentSettings, World } from './world.ts'
@@ -30,7 +31,7 @@ export interface WhoWeAre {
   readonly leases$: Observable<LeaseState>
   readonly own$: Observable<OwnContext>
   readonly standing$: Observable<Standing>
-  readonly spec$: Observable<VxlanSpec>
+  readonly specs$: Observable<readonly VxlanSpec[]>
 }
 
 interface Options {
@@ -81,12 +82,17 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     shareLatest(),
   )
   const standing$ = combineLatest([selves$, held$]).pipe(
-    concatMap(([self, lease]) => standing(self, lease, settings)),
+    map(([self, lease]): Standing => {
+      const { network, me, underlay } = self
+      const { device } = settings
+      const specs = vxlanSpecs({ config: network.config, me, lease, underlay, device })
+      return { network, me, underlay, lease, specs }
+    }),
     distinctUntilChanged((a, b) => sameAs(a, b)),
     shareLatest(),
   )
-  const spec$ = standing$.pipe(
-    map(({ spec }) => spec),
+  const specs$ = standing$.pipe(
+    map(({ specs }) => specs),
     distinctUntilChanged((a, b) => sameAs(a, b)),
     shareLatest(),
   )
@@ -96,7 +102,7 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     }),
     distinctUntilChanged((a, b) => sameAs(a, b)),
   )
-  return { networks$, identities$, leases$, own$, standing$, spec$ }
+  return { networks$, identities$, leases$, own$, standing$, specs$ }
 }
 
 function leaseTerms({ world, settings, lastRun }: Options, { network, me }: Self) {
@@ -109,19 +115,8 @@ function leaseTerms({ world, settings, lastRun }: Options, { network, me }: Self
 }
 
 /** A restart may meet another network: what was held then is no claim on it. */
-function fitting(held: Held | undefined, { config: { ipv4 } }: Network): Held | undefined {
-  const fits =
-    held && ipv4 && Cidr.containsCidr(ipv4.network, held.subnet) && held.subnet.length === ipv4.subnetLength
-  return fits ? held : undefined
-}
-
-function standing(
-  { network, me, underlay }: Self,
-  lease: Held,
-  settings: AgentSettings,
-): readonly Standing[] {
-  const spec = vxlanSpec({ config: network.config, me, lease, underlay, device: settings.device })
-  return spec ? [{ network, me, lease, spec }] : []
+function fitting(held: Held | undefined, { config }: Network): Held | undefined {
+  return held && fits(held, config) ? held : undefined
 }
 
 /** Without what changes with every look at it. */
@@ -137,8 +132,3 @@ function savedLease(saved: SavedState | undefined): Held | undefined {
   const key = saved && parseSubnetKey(saved.lease.key)
   return saved && key && { ...saved.lease, ...key }
 }
-
-/** Equality of plain data; bigints are IPv6 addresses. */
-const sameAs = (a: unknown, b: unknown): boolean => asText(a) === asText(b)
-const asText = (value: unknown): string =>
-  JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? v.toString() : v))

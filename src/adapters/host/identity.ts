@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { Ipv4 } from '../../core/net/ipv4.ts'
+import { Ip } from '../../core/net/ip.ts'
 import { Mac } from '../../core/net/mac.ts'
 
 /**
@@ -8,11 +8,11 @@ import { Mac } from '../../core/net/mac.ts'
  * second, and a host that has lost its state finds its lease again. Never the machine-id itself, which is to
  * stay confidential.
  */
-export const nodeId = (publicIp: Ipv4): string => {
+export const nodeId = (publicIp: Ip): string => {
   const machine = machineId()
   if (machine === undefined) return randomUUID()
   const hash = createHash('sha256')
-    .update(`tweed node ${machine} ${Ipv4.print(publicIp)}`)
+    .update(`tweed node ${machine} ${Ip.print(publicIp)}`)
     .digest('hex')
   return [8, 12, 16, 20, 32].map((end, i) => hash.slice([0, 8, 12, 16, 20][i], end)).join('-')
 }

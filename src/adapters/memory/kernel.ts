@@ -66,13 +66,15 @@ export class MemoryKernel implements Kernel {
     })
   }
 
-  dump$(link: number): Observable<Dump> {
+  dump$({ family, link }: Parameters<Kernel['dump$']>[0]): Observable<Dump> {
     return this.#request$(() => {
+      const routes = this.namespace.ourRoutes().filter(({ dst }) => dst.family === family)
+      if (link === undefined) return { rows: routes, idleMsByMac: new Map() }
       const refused = this.#refusalOf('dump')
       if (refused) return refused
       if (!this.namespace.links.has(link)) return Fault.of('kernel-refused', 'dump of the tables: ENODEV')
       const idleMsByMac = this.namespace.idleMsByMac(link, this.#clock.now())
-      return { rows: this.namespace.ours(link), idleMsByMac }
+      return { rows: [...this.namespace.rowsOn(link), ...routes], idleMsByMac }
     })
   }
 

@@ -157,8 +157,11 @@ export class Namespace {
 
   /** Of ours: rows of that device, routes of our protocol on any. */
   ours(link: number): readonly Row[] {
+    return [...this.rowsOn(link), ...this.ourRoutes()]
+  }
+  rowsOn(link: number): readonly Row[] {
     const fdb = [...(this.#fdb.get(link)?.values() ?? [])].map(({ row }) => row)
-    return [...fdb, ...this.#ourNeighbours(link), ...this.ourRoutes()]
+    return [...fdb, ...this.#ourNeighbours(link)]
   }
   ourRoutes(): readonly Route[] {
     return [...this.#routes.values()].filter((r) => r.protocol === routeProtocol).map((r) => r.row)

@@ -100,7 +100,7 @@ export function readRoute(b: Buffer, start: number, end: number): RouteSighting 
   if ((family !== AF_INET && family !== AF_INET6) || b[at + 7] !== RTN_UNICAST) return undefined
   if ((u32(b, at + 8) & RTM_F_CLONED) !== 0) return undefined
   let table = b[at + 4] ?? 0
-  let address: Ip | undefined = family === AF_INET ? Ipv4.of(0) : Ipv6.of(0n)
+  let address = (family === AF_INET ? Ipv4.of(0) : Ipv6.of(0n)) as Ip | undefined
   let [link, metric] = [0, 0]
   let via: Ip | undefined
   let source: Ip | undefined

@@ -1,7 +1,8 @@
 import { constants } from 'node:os'
 import type { Row, Route } from '../../core/kernel/rows.ts'
 import type { Mac } from '../../core/net/mac.ts'
-import type { Dump } from '../../ports/kernel.ts'
+import type { Family } from '../../core/net/ip.ts'
+import type { Dump, Kernel } from '../../ports/kernel.ts'
 import { NeighMessage, hasOurMetric, neighSighting, readNeigh, readRoute } from './decode.ts'
 import { ROUTE_PROTOCOL } from './encode.ts'
 import { KernelError, readComplaint } from './faults.ts'
@@ -119,12 +120,16 @@ export class Dumper {
   }
 }
 
-/** Everything of ours: neighbours and FDB of one device, and the routes of our protocol. */
-export async function dumpOurs(dumper: Dumper, link: number): Promise<Dump> {
+/** Everything of ours in one family: neighbours and FDB of its device, and the routes of our protocol. */
+export async function dumpOurs(
+  dumper: Dumper,
+  { family, link }: Parameters<Kernel['dump$']>[0],
+): Promise<Dump> {
+  const routes = await ourRoutes(dumper, family)
+  if (link === undefined) return { rows: routes, idleMsByMac: new Map() }
   const fdb = await dumpFdb(dumper, link)
   const v4 = await dumpNeighbours(dumper, AF_INET, link)
   const v6 = await dumpNeighbours(dumper, AF_INET6, link)
-  const routes = await ourRoutes(dumper)
   return { ...fdb, rows: [...fdb.rows, ...v4, ...v6, ...routes] }
 }
 
@@ -161,15 +166,17 @@ function dumpNeighbours(dumper: Dumper, family: number, link: number): Promise<R
   })
 }
 
-/** The routes of our protocol in the main table, of both families. */
-export const ourRoutes = async (dumper: Dumper): Promise<Route[]> => {
+/** The routes of our protocol in the main table. */
+export const ourRoutes = (dumper: Dumper, family: Family): Promise<Route[]> => {
   const decode = (b: Buffer, start: number, end: number): Route | undefined => {
     const seen = readRoute(b, start, end)
     return seen?.standing && hasOurMetric(seen) ? seen.row : undefined
   }
-  const v4 = await listRoutes(dumper, { family: AF_INET, protocol: ROUTE_PROTOCOL }, decode)
-  return v4.concat(await listRoutes(dumper, { family: AF_INET6, protocol: ROUTE_PROTOCOL }, decode))
+  return listRoutes(dumper, { family: family === 4 ? AF_INET : AF_INET6, protocol: ROUTE_PROTOCOL }, decode)
 }
+
+export const allOurRoutes = async (dumper: Dumper): Promise<Route[]> =>
+  (await ourRoutes(dumper, 4)).concat(await ourRoutes(dumper, 6))
 
 /** Unicast routes of the main table; protocol 0 is any. */
 export async function listRoutes<T>(

@@ -1,6 +1,6 @@
 import { type Observable, catchError, defer, throwError } from 'rxjs'
 import type { Kernel } from '../../ports/kernel.ts'
-import { Dumper, dumpOurs, ourRoutes } from './dump.ts'
+import { Dumper, allOurRoutes, dumpOurs } from './dump.ts'
 import { Events } from './events.ts'
 import { Failed, asFault } from './faults.ts'
 import { FdbEchoes } from './fdb-echoes.ts'
@@ -30,14 +30,14 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
   const wire = { dumper, requests }
   const writer = new Writer({
     echoes,
-    ourRoutes: () => ourRoutes(dumper),
+    ourRoutes: () => allOurRoutes(dumper),
     onRefused: (refusal) => events.emit({ kind: 'refused', refusal }),
     onLost: () => events.emit({ kind: 'overrun' }),
   })
   events.ownPort = writer.port
 
   const removeAll = async (deviceName: string): Promise<void> => {
-    const routes = await ourRoutes(dumper)
+    const routes = await allOurRoutes(dumper)
     const [refused] = await writer.apply(routes.map((row) => ({ verb: 'remove', row })))
     if (refused) throw new Failed(refused.fault)
     await removeLink(wire, deviceName)
@@ -46,7 +46,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
   return {
     events$: events.events$,
     ensureLink$: (spec) => once$(`vxlan device ${spec.name}`, () => ensureLink(wire, spec)),
-    dump$: (link) => once$('dump of the tables', () => dumpOurs(dumper, link)),
+    dump$: (of) => once$('dump of the tables', () => dumpOurs(dumper, of)),
     get room() {
       return writer.room
     },

@@ -1,23 +1,42 @@
 import type { Cidr } from '../net/cidr.ts'
-import type { Peer } from '../overlay/peer.ts'
-import type { FdbEntry, Neighbour, Route, Row } from './rows.ts'
+import type { Ip } from '../net/ip.ts'
+import type { Mac } from '../net/mac.ts'
+import type { Leg } from '../overlay/peer.ts'
+import type { Neighbour, Route, Row } from './rows.ts'
 
-/** The three rows of one host, in the order in which they are safe to add. */
-export interface HostRows {
-  readonly fdb: FdbEntry
-  readonly neighbour: Neighbour
-  readonly route: Route
+/** How packets get to a host: through the VXLAN device, or, where it is on the underlay's link, plainly. */
+export interface Path {
+  readonly kind: 'tunnel' | 'direct'
+  readonly link: number
+}
+
+/** The VXLAN device, if there is one, and the links of the underlay addresses that need none. */
+export interface Ways {
+  readonly tunnel: number | undefined
+  readonly direct: ReadonlyMap<Ip, number>
+}
+
+export const pathTo = ({ publicIp }: Leg, { tunnel, direct }: Ways): Path | undefined => {
+  const link = direct.get(publicIp)
+  if (link !== undefined) return { kind: 'direct', link }
+  return tunnel === undefined ? undefined : { kind: 'tunnel', link: tunnel }
 }
 
 /**
- * What flannel programs for a vxlan peer: its subnet address is the next hop of its subnet, so that there is one
- * neighbour, one FDB entry and one route for each host, however many containers it has.
+ * The rows of one host, in the order in which they are safe to add. Through the tunnel, what flannel programs for a
+ * vxlan peer: its subnet address is the next hop of its subnet, so that there is one neighbour, one FDB entry and one
+ * route for each host, however many containers it has. Directly, what it programs for host-gw: the route alone.
  */
-export const hostRows = (peer: Peer, link: number): HostRows => ({
-  fdb: { kind: 'fdb', link, mac: peer.vtepMac, vtep: peer.publicIp },
-  neighbour: { kind: 'neighbour', link, ip: peer.subnet.address, mac: peer.vtepMac, state: 'permanent' },
-  route: { kind: 'route', link, dst: peer.subnet, via: peer.subnet.address },
-})
+export const hostRows = ({ subnet, publicIp, vtepMac }: Leg, { kind, link }: Path): readonly Row[] => {
+  if (kind === 'direct') return [{ kind: 'route', link, dst: subnet, via: publicIp }]
+  const route: Route = { kind: 'route', link, dst: subnet, via: subnet.address }
+  if (vtepMac === undefined) return []
+  return [
+    { kind: 'fdb', link, mac: vtepMac, vtep: publicIp },
+    { kind: 'neighbour', link, ip: subnet.address, mac: vtepMac, state: 'permanent' },
+    route,
+  ]
+}
 
 /** The one route of `on-miss`: every address of the overlay is on the link, so the ARP layer asks for it. */
 export const overlayRoute = (network: Cidr, link: number): Route => ({
@@ -28,12 +47,10 @@ export const overlayRoute = (network: Cidr, link: number): Route => ({
 })
 
 /** The answer for one address of a host: NOARP, which the kernel may evict and which needs no live agent. */
-export const containerNeighbour = (peer: Peer, ip: Neighbour['ip'], link: number): Neighbour => ({
+export const containerNeighbour = (mac: Mac, ip: Ip, link: number): Neighbour => ({
   kind: 'neighbour',
   link,
   ip,
-  mac: peer.vtepMac,
+  mac,
   state: 'noarp',
 })
-
-export const rowsInAddOrder = (rows: HostRows): readonly Row[] => [rows.fdb, rows.neighbour, rows.route]

@@ -1,10 +1,12 @@
-import type { Ip } from '../net/ip.ts'
+import type { Family, Ip } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import type { Port, Vni } from '../net/vni.ts'
 import type { Cidr } from '../net/cidr.ts'
 
 /** The VXLAN device that we want. */
 export interface VxlanSpec {
+  /** Of the overlay that it carries, and of the underlay below. */
+  readonly family: Family
   readonly name: string
   readonly vni: Vni
   readonly port: Port

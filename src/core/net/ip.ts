@@ -4,6 +4,7 @@ import { Ipv6 } from './ipv6.ts'
 /** An address of either family; the JavaScript type tells which. */
 export type Ip = Ipv4 | Ipv6
 export type Family = 4 | 6
+export const families: readonly Family[] = [4, 6]
 
 export const Ip = {
   parse: (text: string): Ip | undefined => Ipv4.parse(text) ?? Ipv6.parse(text),

@@ -7,7 +7,8 @@ export type Ipv6 = Branded<bigint, 'Ipv6'>
 const MAX = (1n << 128n) - 1n
 
 export const Ipv6 = {
-  of: (bits: bigint): Ipv6 | undefined => (bits >= 0n && bits <= MAX ? (bits as Ipv6) : undefined),
+  /** From 128 bits. */
+  of: (bits: bigint): Ipv6 => BigInt.asUintN(128, bits) as Ipv6,
 
   /** The text forms of RFC 4291 §2.2, without a zone. */
   parse: (text: string): Ipv6 | undefined => {

@@ -73,9 +73,7 @@ const lastAddress = (cidr: Cidr): bigint => {
 const withAddress = <C extends Cidr>(like: C, address: bigint): C => {
   const c: Cidr = like
   const moved: Cidr4 | Cidr6 =
-    c.family === 4
-      ? { ...c, address: Ipv4.of(Number(address)) }
-      : { ...c, address: Ipv6.of(address) ?? c.address }
+    c.family === 4 ? { ...c, address: Ipv4.of(Number(address)) } : { ...c, address: Ipv6.of(address) }
   return Cidr.network(moved) as C
 }
 

@@ -4,6 +4,7 @@ import { Ipv6 } from '../net/ipv6.ts'
 import { Mac } from '../net/mac.ts'
 import { printComplaint } from '../parsed.ts'
 import { recordLimits } from './json.ts'
+import type { NetworkConfig } from './network-config.ts'
 import type { OwnContext, OwnIdentity } from './own.ts'
 import type { Peer, Rejection, RejectionCode } from './peer.ts'
 import { decodeRecord, type LeaseRecord, type StoredRecord, type SubnetKey } from './record.ts'
@@ -39,31 +40,34 @@ export const admit = (stored: StoredRecord, own: OwnContext): Admission => {
     breachOfSubnets(subnets, own) ??
     breachOfIdentity(record, own.identity) ??
     breachOfMac(record) ??
+    breachOfLegs(record, own) ??
     breachOfAddress(record, own) ??
     breachOfVni(record, own)
   if (broken) return reject(broken)
-  const { vtepMac } = record
-  if (vtepMac === undefined)
-    return reject(breach('bad-mac', 'BackendData.VtepMAC is missing or no MAC address'))
-  return { kind: 'admitted', peer: peerOf(stored, { ...record, vtepMac }, ownFamilies(subnets, own)) }
+  return { kind: 'admitted', peer: peerOf(stored, record, ownFamilies(subnets, own), own.config) }
 }
 
 /** Ours by the stable id; by the public address where flannel wrote the record or an operator reserved it. */
 export const isOwn = (record: LeaseRecord, identity: OwnIdentity): boolean =>
-  record.node === undefined ? record.publicIp === identity.publicIp : record.node === identity.node
+  record.node === undefined ? hasAddressOf(record, identity) : record.node === identity.node
+
+const hasAddressOf = ({ publicIp, publicIp6 }: LeaseRecord, { ipv4, ipv6 }: OwnIdentity): boolean =>
+  ipv4 ? publicIp === ipv4.publicIp : publicIp6 !== undefined && publicIp6 === ipv6?.publicIp
 
 const breach = (code: RejectionCode, rule: string): Breach => ({ code, rule })
 
 const breachOfBackend = ({ backendType }: LeaseRecord, { config }: OwnContext): Breach | undefined =>
-  config.backend.kind === 'vxlan' && backendType === 'vxlan'
+  backendType === config.backend.kind
     ? undefined
     : breach(
         'other-backend',
-        `BackendType is ${JSON.stringify(backendType)}: only vxlan peers are forwarded to`,
+        `BackendType is ${JSON.stringify(backendType)}: only ${config.backend.kind} peers are forwarded to`,
       )
 
 const breachOfSubnets = (subnets: SubnetKey, { config, lease }: OwnContext): Breach | undefined => {
   const { subnet, subnet6 } = ownFamilies(subnets, { config })
+  if (config.ipv4 ? !subnet : !subnet6)
+    return breach('outside-network', `the key must name an IPv${config.ipv4 ? 4 : 6} subnet`)
   for (const [prefix, range, held] of [
     [subnet, config.ipv4, lease?.subnet],
     [subnet6, config.ipv6, lease?.subnet6],
@@ -85,12 +89,13 @@ const breachOfSubnets = (subnets: SubnetKey, { config, lease }: OwnContext): Bre
 
 const breachOfIdentity = (record: LeaseRecord, identity: OwnIdentity): Breach | undefined => {
   const { publicIp, publicIp6, vtepMac, vtepMac6 } = record
-  if (publicIp === identity.publicIp)
+  const { ipv4, ipv6 } = identity
+  if (publicIp !== undefined && publicIp === ipv4?.publicIp)
     return breach('own-address', `PublicIP ${Ipv4.print(publicIp)} is this host's address`)
-  if (publicIp6 !== undefined && publicIp6 === identity.publicIp6)
+  if (publicIp6 !== undefined && publicIp6 === ipv6?.publicIp)
     return breach('own-address', `PublicIPv6 ${Ipv6.print(publicIp6)} is this host's address`)
   for (const mac of [vtepMac, vtepMac6])
-    if (mac !== undefined && (mac === identity.vtepMac || mac === identity.vtepMac6))
+    if (mac !== undefined && (mac === ipv4?.vtepMac || mac === ipv6?.vtepMac))
       return breach('own-mac', `VtepMAC ${Mac.print(mac)} is this host's VTEP`)
   return undefined
 }
@@ -99,6 +104,20 @@ const breachOfMac = ({ vtepMac, vtepMac6 }: LeaseRecord): Breach | undefined => 
   for (const mac of [vtepMac, vtepMac6])
     if (mac !== undefined && !Mac.isUnicast(mac))
       return breach('bad-mac', `VtepMAC ${Mac.print(mac)} must be the address of one station`)
+  return undefined
+}
+
+/** What a peer of each of our families needs. A dual-stack network's IPv4-only hosts are IPv4 peers. */
+const breachOfLegs = (record: LeaseRecord, { config }: OwnContext): Breach | undefined => {
+  const { publicIp, vtepMac, publicIp6, vtepMac6 } = record
+  const tunnelled = config.backend.kind === 'vxlan'
+  if (config.ipv4 && publicIp === undefined) return breach('bad-public-ip', 'PublicIP is missing')
+  if (config.ipv4 && tunnelled && vtepMac === undefined)
+    return breach('bad-mac', 'BackendData.VtepMAC is missing or no MAC address')
+  if (config.ipv4) return undefined
+  if (publicIp6 === undefined) return breach('bad-public-ip', 'PublicIPv6 is missing')
+  if (tunnelled && vtepMac6 === undefined)
+    return breach('bad-mac', 'BackendV6Data.VtepMAC is missing or no MAC address')
   return undefined
 }
 
@@ -129,22 +148,21 @@ const breachOfVni = ({ vni }: LeaseRecord, { config: { backend } }: OwnContext):
     : breach('other-vni', `BackendData.VNI is ${vni}: must be ${backend.vni}`)
 
 /** A peer that is ahead in the change to dual stack is an IPv4 peer until our configuration says otherwise. */
-const ownFamilies = (subnets: SubnetKey, { config }: Pick<OwnContext, 'config'>): SubnetKey =>
-  config.ipv6 ? subnets : { ...subnets, subnet6: undefined }
+const ownFamilies = ({ subnet, subnet6 }: SubnetKey, { config }: Pick<OwnContext, 'config'>): SubnetKey => ({
+  subnet: config.ipv4 && subnet,
+  subnet6: config.ipv6 && subnet6,
+})
 
 const peerOf = (
-  stored: StoredRecord,
-  record: LeaseRecord & { readonly vtepMac: Mac },
+  { key, modRevision }: StoredRecord,
+  record: LeaseRecord,
   { subnet, subnet6 }: SubnetKey,
-): Peer => ({
-  key: stored.key,
-  subnet,
-  subnet6,
-  publicIp: record.publicIp,
-  publicIp6: record.publicIp6,
-  vtepMac: record.vtepMac,
-  vtepMac6: subnet6 && record.vtepMac6,
-  node: record.node,
-  leaving: record.leaving,
-  modRevision: stored.modRevision,
-})
+  { backend }: NetworkConfig,
+): Peer => {
+  const { publicIp, publicIp6, vtepMac, vtepMac6, node, leaving } = record
+  const tunnelled = backend.kind === 'vxlan'
+  const ipv4 = subnet && publicIp !== undefined ? { subnet, publicIp, vtepMac } : undefined
+  const hasIpv6 = subnet6 && publicIp6 !== undefined && (!tunnelled || vtepMac6 !== undefined)
+  const ipv6 = hasIpv6 ? { subnet: subnet6, publicIp: publicIp6, vtepMac: vtepMac6 } : undefined
+  return { key, ipv4, ipv6, node, leaving, modRevision }
+}

@@ -1,10 +1,10 @@
 import { Cidr } from '../net/cidr.ts'
-import { Ipv4 } from '../net/ipv4.ts'
+import { Ipv6 } from '../net/ipv6.ts'
 import { type IndexRange, Subnets } from '../net/subnets.ts'
 import { Fault } from '../fault.ts'
 import { isOwn } from './admission.ts'
 import type { NetworkConfig, SubnetRange } from './network-config.ts'
-import type { OwnIdentity } from './own.ts'
+import { type OwnIdentity, printPublicIp } from './own.ts'
 import { decodeRecord, type LeaseRecord, type StoredRecord, type SubnetKey } from './record.ts'
 import { parseSubnetKey, printSubnetKey } from './subnet-key.ts'
 
@@ -66,8 +66,10 @@ export function* allocationCandidates(view: AllocationView): Generator<Candidate
 export const sharedAddressFault = (records: readonly StoredRecord[], me: OwnIdentity): Fault | undefined => {
   for (const { stored, record } of records.flatMap(list)) {
     if (record?.node === undefined || record.node === me.node) continue
-    if (record.publicIp !== me.publicIp) continue
-    const ip = Ipv4.print(me.publicIp)
+    const same4 = record.publicIp !== undefined && record.publicIp === me.ipv4?.publicIp
+    const same6 = record.publicIp6 !== undefined && record.publicIp6 === me.ipv6?.publicIp
+    if (!same4 && !same6) continue
+    const ip = same4 || !me.ipv6 ? printPublicIp(me) : Ipv6.print(me.ipv6.publicIp)
     return Fault.of(
       'lease-conflict',
       `hosts ${me.node} (this one) and ${record.node} (subnet ${stored.key}) both have the public address ` +
@@ -96,8 +98,10 @@ const list = (stored: StoredRecord): readonly Listed[] => {
  * A host's subnet of this network, of whatever length: none is larger than a quarter of the network (flannel's rule
  * for SubnetLen). One record that claims more, or something else, must not leave everybody without a subnet.
  */
-const isSomeonesSubnet = ({ subnet }: SubnetKey, { ipv4 }: NetworkConfig): boolean =>
-  !ipv4 || (Cidr.containsCidr(ipv4.network, subnet) && subnet.length >= ipv4.network.length + 2)
+const isSomeonesSubnet = ({ subnet, subnet6 }: SubnetKey, { ipv4, ipv6 }: NetworkConfig): boolean =>
+  isPartOf(subnet, ipv4?.network) && isPartOf(subnet6, ipv6?.network)
+const isPartOf = (subnet: Cidr | undefined, network: Cidr | undefined): boolean =>
+  !network || !subnet || (Cidr.containsCidr(network, subnet) && subnet.length >= network.length + 2)
 
 /** Ours by node id before ours by address, then the newest, as peers see it. */
 const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): readonly Listed[] => {
@@ -115,13 +119,15 @@ const isOlder = (a: Listed, b: Listed): boolean => a.stored.createRevision < b.s
 const sameKey = (a: SubnetKey, b: SubnetKey): boolean => printSubnetKey(a) === printSubnetKey(b)
 
 const overlap = (a: SubnetKey, b: SubnetKey): boolean =>
-  Cidr.overlaps(a.subnet, b.subnet) || (a.subnet6 && b.subnet6 ? Cidr.overlaps(a.subnet6, b.subnet6) : false)
+  overlapping(a.subnet, b.subnet) || overlapping(a.subnet6, b.subnet6)
+const overlapping = (a: Cidr | undefined, b: Cidr | undefined): boolean =>
+  a !== undefined && b !== undefined && Cidr.overlaps(a, b)
 
 /**
  * Of the families and lengths that the configuration wants. SubnetMin and SubnetMax bound new allocations only: a
  * subnet that is held or reserved stays, and so do the addresses of its containers.
  */
-const fits = (key: SubnetKey, config: NetworkConfig): boolean =>
+export const fits = (key: SubnetKey, config: NetworkConfig): boolean =>
   fitsNetwork(key.subnet, config.ipv4) && fitsNetwork(key.subnet6, config.ipv6)
 
 const fitsNetwork = <C extends Cidr>(subnet: C | undefined, range: SubnetRange<C> | undefined): boolean => {
@@ -129,26 +135,24 @@ const fitsNetwork = <C extends Cidr>(subnet: C | undefined, range: SubnetRange<C
   return subnet.length === range.subnetLength && Cidr.containsCidr(range.network, subnet)
 }
 
-const mayBeNew = ({ subnet }: SubnetKey, { ipv4 }: NetworkConfig): boolean =>
-  !ipv4 || (subnet.address >= ipv4.subnetMin.address && subnet.address <= ipv4.subnetMax.address)
+const mayBeNew = ({ subnet, subnet6 }: SubnetKey, { ipv4, ipv6 }: NetworkConfig): boolean =>
+  isAllocatable(subnet, ipv4) && isAllocatable(subnet6, ipv6)
+const isAllocatable = <C extends Cidr>(subnet: C | undefined, range: SubnetRange<C> | undefined): boolean =>
+  !range ||
+  !subnet ||
+  (subnet.address >= range.subnetMin.address && subnet.address <= range.subnetMax.address)
 
 /** Each free subnet once; in dual stack the families are drawn separately and paired. */
 function* freeKeys({ config, random }: AllocationView, taken: readonly SubnetKey[]): Generator<SubnetKey> {
-  if (!config.ipv4) return // flannel's keys begin with an IPv4 subnet
-  const subnets = draw(
-    config.ipv4,
-    taken.map((key) => key.subnet),
-    random,
-  )
-  if (!config.ipv6) {
-    for (const subnet of subnets) yield { subnet, subnet6: undefined }
-    return
-  }
+  const { ipv4, ipv6 } = config
+  const taken4 = taken.flatMap((key) => key.subnet ?? [])
   const taken6 = taken.flatMap((key) => key.subnet6 ?? [])
-  const subnets6 = draw(config.ipv6, taken6, random)
-  for (const subnet of subnets) {
-    const { value: subnet6 } = subnets6.next()
-    if (!subnet6) return
+  const subnets = ipv4 && draw(ipv4, taken4, random)
+  const subnets6 = ipv6 && draw(ipv6, taken6, random)
+  for (;;) {
+    const subnet = subnets?.next().value
+    const subnet6 = subnets6?.next().value
+    if ((ipv4 && !subnet) || (ipv6 && !subnet6)) return
     yield { subnet, subnet6 }
   }
 }

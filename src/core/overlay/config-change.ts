@@ -25,8 +25,8 @@ export const judgeConfigChange = (
 function rangeFields(from: NetworkConfig, to: NetworkConfig, lease: Pick<OwnLease, 'subnet'>): string[] {
   if (!to.ipv4) return ['EnableIPv4']
   const fields: string[] = []
-  if (!Cidr.containsCidr(to.ipv4.network, lease.subnet)) fields.push('Network')
-  if (to.ipv4.subnetLength !== lease.subnet.length) fields.push('SubnetLen')
+  if (lease.subnet && !Cidr.containsCidr(to.ipv4.network, lease.subnet)) fields.push('Network')
+  if (lease.subnet && to.ipv4.subnetLength !== lease.subnet.length) fields.push('SubnetLen')
   if ((from.ipv6 === undefined) !== (to.ipv6 === undefined)) fields.push('EnableIPv6')
   return fields
 }

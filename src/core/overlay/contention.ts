@@ -1,5 +1,6 @@
 import { Cidr } from '../net/cidr.ts'
 import { Ipv4 } from '../net/ipv4.ts'
+import { Ipv6 } from '../net/ipv6.ts'
 import { Mac } from '../net/mac.ts'
 import type { Peer } from './peer.ts'
 
@@ -39,14 +40,18 @@ const numeric = (kind: (typeof claimKinds)[number], value: number): Claim =>
   claimKinds.indexOf(kind) * kindUnit + value
 
 const makeClaims = (peer: Peer): readonly Claim[] => {
-  const claims: Claim[] = [
-    numeric('subnet', Number(Cidr.key(peer.subnet))),
-    numeric('VTEP MAC', peer.vtepMac),
-    numeric('public address', peer.publicIp),
-  ]
-  if (peer.subnet6) claims.push(`subnet ${Cidr.print(peer.subnet6)}`)
-  // The IPv6 device is another device with an FDB of its own: its MACs compete among themselves.
-  if (peer.vtepMac6 !== undefined) claims.push(numeric('IPv6 VTEP MAC', peer.vtepMac6))
+  const claims: Claim[] = []
+  const { ipv4, ipv6 } = peer
+  if (ipv4) {
+    claims.push(numeric('subnet', Number(Cidr.key(ipv4.subnet))))
+    if (ipv4.vtepMac !== undefined) claims.push(numeric('VTEP MAC', ipv4.vtepMac))
+    claims.push(numeric('public address', ipv4.publicIp))
+  }
+  if (ipv6) {
+    claims.push(`subnet ${Cidr.print(ipv6.subnet)}`, `public address ${Ipv6.print(ipv6.publicIp)}`)
+    // The IPv6 device is another device with an FDB of its own: its MACs compete among themselves.
+    if (ipv6.vtepMac !== undefined) claims.push(numeric('IPv6 VTEP MAC', ipv6.vtepMac))
+  }
   if (peer.node !== undefined) claims.push(identityOf(peer))
   return claims
 }
@@ -63,8 +68,11 @@ export const printClaim = (claim: Claim): string => {
 const noMac = Mac.local([])
 
 /** Without a node id, as flannel writes it, the public address is the host. */
-const identityOf = (peer: Peer): Claim =>
-  peer.node === undefined ? numeric('public address', peer.publicIp) : `node ${peer.node}`
+const identityOf = ({ node, ipv4, ipv6 }: Peer): Claim => {
+  if (node !== undefined) return `node ${node}`
+  if (ipv4) return numeric('public address', ipv4.publicIp)
+  return `public address ${ipv6 ? Ipv6.print(ipv6.publicIp) : ''}`
+}
 
 /**
  * Who of them is a peer: a function of the set, whatever the order in which it came together. A host's newest

@@ -1,6 +1,6 @@
 import type { Forwarding } from '../forwarding.ts'
 import { encodeRecord, type StoredRecord } from './record.ts'
-import type { Peer } from './peer.ts'
+import { legsOf, type Peer } from './peer.ts'
 
 /**
  * What the peer file keeps: every record as etcd had it, and the peers that are held although etcd has no record
@@ -18,7 +18,16 @@ export const recordsToKeep = ({
 
 const recordOf = (peer: Peer): StoredRecord => ({
   key: peer.key,
-  value: encodeRecord({ ...peer, backendType: 'vxlan', vni: undefined }),
+  value: encodeRecord({
+    publicIp: peer.ipv4?.publicIp,
+    publicIp6: peer.ipv6?.publicIp,
+    backendType: legsOf(peer).some(({ vtepMac }) => vtepMac !== undefined) ? 'vxlan' : 'host-gw',
+    vni: undefined,
+    vtepMac: peer.ipv4?.vtepMac,
+    vtepMac6: peer.ipv6?.vtepMac,
+    node: peer.node,
+    leaving: peer.leaving,
+  }),
   createRevision: peer.modRevision,
   modRevision: peer.modRevision,
   leaseId: '0',

@@ -3,13 +3,13 @@ import type { OwnIdentity } from './own.ts'
 import type { LeaseRecord } from './record.ts'
 
 /** What this host publishes about itself. */
-export const ownRecord = (me: OwnIdentity, backend: Backend, leaving = false): LeaseRecord => ({
-  publicIp: me.publicIp,
-  publicIp6: me.publicIp6,
+export const ownRecord = ({ node, ipv4, ipv6 }: OwnIdentity, backend: Backend): LeaseRecord => ({
+  publicIp: ipv4?.publicIp,
+  publicIp6: ipv6?.publicIp,
   backendType: backend.kind,
-  vni: backend.kind === 'vxlan' ? backend.vni : undefined,
-  vtepMac: backend.kind === 'vxlan' ? me.vtepMac : undefined,
-  vtepMac6: backend.kind === 'vxlan' ? me.vtepMac6 : undefined,
-  node: me.node,
-  leaving,
+  ...(backend.kind === 'vxlan'
+    ? { vni: backend.vni, vtepMac: ipv4?.vtepMac, vtepMac6: ipv6?.vtepMac }
+    : { vni: undefined, vtepMac: undefined, vtepMac6: undefined }),
+  node,
+  leaving: false,
 })

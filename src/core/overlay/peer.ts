@@ -1,18 +1,24 @@
 import type { Ipv4 } from '../net/ipv4.ts'
 import type { Ipv6 } from '../net/ipv6.ts'
-import type { Cidr4, Cidr6 } from '../net/cidr.ts'
+import type { Cidr, Cidr4, Cidr6 } from '../net/cidr.ts'
+import type { Family, Ip } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
+
+/** One family's half of a host: a subnet, and the underlay address behind which it is. */
+export interface Leg<C extends Cidr = Cidr, A extends Ip = Ip> {
+  readonly subnet: C
+  readonly publicIp: A
+  /** MAC of the VTEP of this family; undefined where there is no tunnel (host-gw). */
+  readonly vtepMac: Mac | undefined
+}
 
 /** Another host of the overlay, admitted: every field has passed the validator. */
 export interface Peer {
   /** Its key below `<prefix>/subnets/`; the identity of a peer in every table. */
   readonly key: string
-  readonly subnet: Cidr4
-  readonly subnet6: Cidr6 | undefined
-  readonly publicIp: Ipv4
-  readonly publicIp6: Ipv6 | undefined
-  readonly vtepMac: Mac
-  readonly vtepMac6: Mac | undefined
+  /** Of the families of our own network; at least one is there. */
+  readonly ipv4: Leg<Cidr4, Ipv4> | undefined
+  readonly ipv6: Leg<Cidr6, Ipv6> | undefined
   readonly node: string | undefined
   readonly leaving: boolean
   readonly modRevision: number
@@ -20,14 +26,19 @@ export interface Peer {
 
 /** Alike for forwarding and for people: flannel writes the same again every day, which is no change. */
 export const samePeer = (a: Peer, b: Peer): boolean =>
-  a.key === b.key &&
-  a.publicIp === b.publicIp &&
-  a.publicIp6 === b.publicIp6 &&
-  a.vtepMac === b.vtepMac &&
-  a.vtepMac6 === b.vtepMac6 &&
-  (a.subnet6 === undefined) === (b.subnet6 === undefined) && // the key says which
+  a.key === b.key && // which says the subnets
+  sameLeg(a.ipv4, b.ipv4) &&
+  sameLeg(a.ipv6, b.ipv6) &&
   a.node === b.node &&
   a.leaving === b.leaving
+
+const sameLeg = (a: Leg | undefined, b: Leg | undefined): boolean =>
+  a && b ? a.publicIp === b.publicIp && a.vtepMac === b.vtepMac : a === b
+
+export const legOf = (peer: Peer, family: Family): Leg | undefined => (family === 4 ? peer.ipv4 : peer.ipv6)
+
+export const legsOf = ({ ipv4, ipv6 }: Peer): readonly Leg[] =>
+  ipv4 ? (ipv6 ? [ipv4, ipv6] : [ipv4]) : ipv6 ? [ipv6] : []
 
 /** What became of one peer; `before` and `after` differ. */
 export interface PeerChange {

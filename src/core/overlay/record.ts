@@ -26,15 +26,16 @@ export type RecordEvent =
 export type RecordChange =
   { readonly kind: 'put'; readonly record: StoredRecord } | { readonly kind: 'delete'; readonly key: string }
 
-/** The decoded key: one IPv4 subnet and, in dual stack, one IPv6 subnet. */
+/** The decoded key: one subnet for each family of the network. */
 export interface SubnetKey {
-  readonly subnet: Cidr4
+  readonly subnet: Cidr4 | undefined
   readonly subnet6: Cidr6 | undefined
 }
 
 /** The decoded value: flannel's LeaseAttrs with the fields of ours that flannel ignores. */
 export interface LeaseRecord {
-  readonly publicIp: Ipv4
+  /** Flannel always has one; a host of an IPv6-only overlay may have none. */
+  readonly publicIp: Ipv4 | undefined
   readonly publicIp6: Ipv6 | undefined
   /** Compared exactly, as flannel does: `vxlan`, `host-gw`, … or `''`. */
   readonly backendType: string
@@ -58,10 +59,10 @@ export const decodeRecord = (value: string): Parsed<LeaseRecord> => {
     return invalid(field, found === undefined ? undefined : plain(found), rule)
   }
 
-  const publicIp = Ipv4.parse(text(member(object, 'PublicIP')))
-  if (publicIp === undefined) return fail('PublicIP', 'must be an IPv4 address')
   const publicIp6 = optional(member(object, 'PublicIPv6'), (ip) => Ipv6.parse(text(ip)))
   if (publicIp6 === 'bad') return fail('PublicIPv6', 'must be an IPv6 address or null')
+  const publicIp = optional(member(object, 'PublicIP'), (ip) => Ipv4.parse(text(ip)))
+  if (publicIp === 'bad' || (!publicIp && !publicIp6)) return fail('PublicIP', 'must be an IPv4 address')
   const backendType = optional(member(object, 'BackendType'), string)
   if (backendType === 'bad') return fail('BackendType', 'must be a string')
   const node = optional(member(object, 'Node'), nodeId)
@@ -77,7 +78,7 @@ export const decodeRecord = (value: string): Parsed<LeaseRecord> => {
   if (vtep6 === 'bad') return fail('BackendV6Data', 'must be like {"VNI":1,"VtepMAC":"02:00:00:00:00:01"}')
 
   return valid({
-    publicIp,
+    publicIp: publicIp?.value,
     publicIp6: publicIp6?.value,
     backendType: backendType?.value ?? '',
     vni: vtep.vni ?? vtep6.vni,
@@ -93,7 +94,7 @@ export const encodeRecord = (record: LeaseRecord): string => {
   const vtep = (mac: Mac | undefined): object | undefined =>
     mac === undefined ? undefined : { VNI: record.vni, VtepMAC: Mac.print(mac) }
   return JSON.stringify({
-    PublicIP: Ipv4.print(record.publicIp),
+    PublicIP: record.publicIp === undefined ? null : Ipv4.print(record.publicIp),
     PublicIPv6: record.publicIp6 === undefined ? null : Ipv6.print(record.publicIp6),
     BackendType: record.backendType === '' ? undefined : record.backendType,
     BackendData: vtep(record.vtepMac),

@@ -1,19 +1,37 @@
-import { Cidr, type Cidr4 } from '../net/cidr.ts'
+import { Cidr, type Cidr4, type Cidr6 } from '../net/cidr.ts'
 import { Ipv4 } from '../net/ipv4.ts'
+import { Ipv6 } from '../net/ipv6.ts'
 import type { NetworkConfig } from './network-config.ts'
+import type { SubnetKey } from './record.ts'
 
 /**
  * flannel's `subnet.env`, in its order and without quotes: the CNI plugin and `mk-docker-opts` read it.
  * The subnet is written as its first usable address, which the container bridge takes.
  */
-export const printSubnetEnv = (config: NetworkConfig, subnet: Cidr4, mtuBytes: number): string =>
+export const printSubnetEnv = (
+  { ipv4, ipv6 }: NetworkConfig,
+  { subnet, subnet6 }: SubnetKey,
+  mtuBytes: number,
+): string =>
   [
-    ...(config.ipv4 ? [`FLANNEL_NETWORK=${Cidr.print(config.ipv4.network)}`] : []),
-    `FLANNEL_SUBNET=${Cidr.print(Cidr.v4(Ipv4.of(subnet.address + 1), subnet.length))}`,
+    ...(ipv4 && subnet
+      ? [`FLANNEL_NETWORK=${Cidr.print(ipv4.network)}`, `FLANNEL_SUBNET=${Cidr.print(firstAddress(subnet))}`]
+      : []),
+    ...(ipv6 && subnet6
+      ? [
+          `FLANNEL_IPV6_NETWORK=${Cidr.print(ipv6.network)}`,
+          `FLANNEL_IPV6_SUBNET=${Cidr.print(firstAddress(subnet6))}`,
+        ]
+      : []),
     `FLANNEL_MTU=${String(mtuBytes)}`,
     'FLANNEL_IPMASQ=false',
     '',
   ].join('\n')
+
+const firstAddress = (subnet: Cidr4 | Cidr6): Cidr =>
+  subnet.family === 4
+    ? { ...subnet, address: Ipv4.of(subnet.address + 1) }
+    : { ...subnet, address: Ipv6.of(subnet.address + 1n) }
 
 /** The subnet that an earlier run, of flannel too, has written. */
 export const previousSubnet = (subnetEnv: string): Cidr4 | undefined => {

@@ -1,25 +1,29 @@
 import { Ipv4 } from '../net/ipv4.ts'
+import { Ipv6 } from '../net/ipv6.ts'
+import type { Cidr } from '../net/cidr.ts'
 import { type Ip, isIpv4 } from '../net/ip.ts'
-import type { Peer } from './peer.ts'
 
 /**
  * Which host owns an address: one mask and one map look-up, the whole of the miss path's thinking.
- * Every admitted subnet has the network's one subnet length, so that the masked address is the key.
+ * Every admitted subnet of a family has the network's one subnet length, so that the masked address is the key.
  */
-export class SubnetIndex {
-  readonly #bySubnet = new Map<number, Peer>()
-  #mask = 0
+export class SubnetIndex<Host> {
+  readonly #hosts = new Map<number | bigint, Host>()
+  #mask4 = 0
+  #mask6 = 0n
 
-  set(peer: Peer): void {
-    this.#mask = Ipv4.mask(peer.subnet.length)
-    this.#bySubnet.set(peer.subnet.address, peer)
+  set(subnet: Cidr, host: Host): void {
+    if (subnet.family === 4) this.#mask4 = Ipv4.mask(subnet.length)
+    else this.#mask6 = Ipv6.mask(subnet.length)
+    this.#hosts.set(subnet.address, host)
   }
 
-  delete(peer: Peer): void {
-    if (this.#bySubnet.get(peer.subnet.address)?.key === peer.key) this.#bySubnet.delete(peer.subnet.address)
+  /** Unless the subnet has passed to another host. */
+  delete(subnet: Cidr, host: Host): void {
+    if (this.#hosts.get(subnet.address) === host) this.#hosts.delete(subnet.address)
   }
 
-  find(ip: Ip): Peer | undefined {
-    return isIpv4(ip) ? this.#bySubnet.get((ip & this.#mask) >>> 0) : undefined
+  find(ip: Ip): Host | undefined {
+    return this.#hosts.get(isIpv4(ip) ? (ip & this.#mask4) >>> 0 : ip & this.#mask6)
   }
 }

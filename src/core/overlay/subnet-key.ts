@@ -18,7 +18,11 @@ export const parseSubnetKey = (text: string): SubnetKey | undefined => {
 }
 
 export const printSubnetKey = ({ subnet, subnet6 }: SubnetKey): string =>
-  subnet6 ? `${dashed(subnet)}&${dashed(subnet6)}` : dashed(subnet)
+  [subnet, subnet6].flatMap((cidr) => (cidr ? [dashed(cidr)] : [])).join('&')
+
+/** For people: `10.5.52.0/24` or `10.5.52.0/24,fc00:0:0:1::/64`. */
+export const printSubnets = ({ subnet, subnet6 }: SubnetKey): string =>
+  [subnet, subnet6].flatMap((cidr) => (cidr ? [Cidr.print(cidr)] : [])).join(',')
 
 const dashed = (cidr: Cidr): string => Cidr.print(cidr).replace('/', '-')
 

@@ -1,13 +1,15 @@
 import { Cidr } from '../net/cidr.ts'
 import { Ip, isIpv4 } from '../net/ip.ts'
 import type { Ipv4 } from '../net/ipv4.ts'
+import type { Ipv6 } from '../net/ipv6.ts'
 import type { InterfaceAddress, LinkFacts } from '../kernel/link.ts'
 
-/** The interface and address that carry the tunnel. */
+/** The interface and the addresses that carry the tunnels, one of each family that it has. */
 export interface Underlay {
   readonly link: number
   readonly name: string
-  readonly address: Ipv4
+  readonly address: Ipv4 | undefined
+  readonly address6: Ipv6 | undefined
   readonly mtuBytes: number
 }
 
@@ -80,7 +82,7 @@ function ofLink(table: InterfaceTable, index: number, preferred?: Ip): Underlay 
     own.find((a) => !a.secondary)
   const address = best?.address.address
   return link && address !== undefined && isIpv4(address)
-    ? { link: index, name: link.name, address, mtuBytes: link.mtuBytes }
+    ? { link: index, name: link.name, address, address6: undefined, mtuBytes: link.mtuBytes }
     : undefined
 }
 

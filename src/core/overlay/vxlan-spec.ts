@@ -1,36 +1,64 @@
 import type { VxlanSpec } from '../kernel/link.ts'
-import { Cidr } from '../net/cidr.ts'
+import type { Family } from '../net/ip.ts'
 import { vxlanOverheadBytes } from '../net/mtu.ts'
-import type { NetworkConfig } from './network-config.ts'
+import type { NetworkConfig, VxlanBackend } from './network-config.ts'
 import type { OwnIdentity, OwnLease } from './own.ts'
 import type { Underlay } from './underlay.ts'
 
-/** The device that network, host and lease call for; undefined for a backend without one. */
-export const vxlanSpec = (options: {
+/**
+ * The devices that network, host and lease call for: one for each family, as flannel has them, since the kernel's VXLAN
+ * device ends at one underlay address; none for a backend without a tunnel.
+ */
+export const vxlanSpecs = (options: {
   readonly config: NetworkConfig
   readonly me: OwnIdentity
   readonly lease: OwnLease
   readonly underlay: Underlay
-  /** Without one: `tweed.<VNI>`. */
+  /** Of the IPv4 device; without one: `tweed.<VNI>`. */
   readonly device: string | undefined
-}): VxlanSpec | undefined => {
+}): readonly VxlanSpec[] => {
   const { config, me, lease, underlay } = options
-  const { backend, ipv4 } = config
-  if (backend.kind !== 'vxlan' || !ipv4) return undefined
-  return {
-    name: options.device ?? deviceName(backend.vni),
-    vni: backend.vni,
-    port: backend.port,
-    underlay: underlay.link,
-    local: underlay.address,
-    mac: me.vtepMac,
-    // flannel's Backend.MTU is that of the underlay too (backend/vxlan/device.go); the kernel takes none above it.
-    mtuBytes: Math.min(backend.mtuBytes ?? Infinity, underlay.mtuBytes) - vxlanOverheadBytes(4),
-    learning: backend.learning,
-    gbp: backend.gbp,
-    addresses: [Cidr.v4(lease.subnet.address, 32)],
-    overlay: [ipv4.network],
-  }
+  const { backend, ipv4, ipv6 } = config
+  if (backend.kind !== 'vxlan') return []
+  const name = options.device ?? deviceName(backend.vni)
+  const common = { vni: backend.vni, port: backend.port, learning: backend.learning, gbp: backend.gbp }
+  const on = { ...common, underlay: underlay.link }
+  const specs: VxlanSpec[] = []
+  if (ipv4 && me.ipv4 && lease.subnet)
+    specs.push({
+      ...on,
+      family: 4,
+      name,
+      local: me.ipv4.publicIp,
+      mac: me.ipv4.vtepMac,
+      mtuBytes: mtuBytes(backend, underlay, 4),
+      addresses: [{ ...lease.subnet, length: 32 }],
+      overlay: [ipv4.network],
+    })
+  if (ipv6 && me.ipv6 && lease.subnet6)
+    specs.push({
+      ...on,
+      family: 6,
+      name: deviceName6(name),
+      local: me.ipv6.publicIp,
+      mac: me.ipv6.vtepMac,
+      mtuBytes: mtuBytes(backend, underlay, 6),
+      addresses: [{ ...lease.subnet6, length: 128 }],
+      overlay: [ipv6.network],
+    })
+  return specs
 }
 
+// flannel's Backend.MTU is that of the underlay too (backend/vxlan/device.go); the kernel takes none above it.
+const mtuBytes = (backend: VxlanBackend, underlay: Underlay, family: Family): number =>
+  Math.min(backend.mtuBytes ?? Infinity, underlay.mtuBytes) - vxlanOverheadBytes(family)
+
+/** The largest packet that goes through everywhere: what containers are given. */
+export const overlayMtuBytes = (specs: readonly VxlanSpec[], underlay: Underlay): number =>
+  Math.min(underlay.mtuBytes, ...specs.map((spec) => spec.mtuBytes))
+
 export const deviceName = (vni: number): string => `tweed.${String(vni)}`
+
+/** As flannel's `flannel.1` and `flannel-v6.1`. */
+export const deviceName6 = (name: string): string =>
+  name.includes('.') ? name.replace('.', '-v6.') : `${name}-v6`

@@ -35,14 +35,17 @@ describe('etcd under fault: crowds', function () {
         if (state.kind === 'none') throw new Error(state.fault.message)
         const me = {
           node: `node-${i}`,
-          publicIp: Ipv4.of((198 << 24) + (18 << 16) + i),
-          vtepMac: Mac.local([2, 0, 0, 0, i >> 8, i & 255]),
+          ipv4: {
+            publicIp: Ipv4.of((198 << 24) + (18 << 16) + i),
+            vtepMac: Mac.local([2, 0, 0, 0, i >> 8, i & 255]),
+          },
+          ipv6: undefined,
         }
         return lastValueFrom(
           acquire$({
             ...{ store, network: state.network, ttlSeconds: 600, random: Math.random },
             ...{ previous: undefined, insist: undefined },
-            me: { ...me, publicIp6: undefined, vtepMac6: undefined },
+            me,
           }),
         )
       }

@@ -65,6 +65,7 @@ export class Namespace {
 
   spec(change: Partial<VxlanSpec> = {}): VxlanSpec {
     return {
+      family: 4,
       name: DEVICE,
       vni: some(Vni.of(42)),
       port: Port.linuxVxlan,
@@ -88,8 +89,11 @@ export class Namespace {
     return firstValueFrom(this.kernel.apply$(ops))
   }
 
-  dump(link: number) {
-    return firstValueFrom(this.kernel.dump$(link))
+  /** With the routes of both families. */
+  async dump(link: number) {
+    const dump = await firstValueFrom(this.kernel.dump$({ family: 4, link }))
+    const { rows } = await firstValueFrom(this.kernel.dump$({ family: 6, link: undefined }))
+    return { ...dump, rows: [...dump.rows, ...rows] }
   }
 
   /** What happens while `action` runs and until the kernel has told of a marker that comes after it. */

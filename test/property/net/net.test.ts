@@ -8,11 +8,11 @@ import { Mac } from '../../../src/core/net/mac.ts'
 import { Subnets } from '../../../src/core/net/subnets.ts'
 
 const v4 = fc.integer({ min: 0, max: 2 ** 32 - 1 }).map(Ipv4.of)
-const v6 = fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }).map((bits) => Ipv6.of(bits) ?? fail())
+const v6 = fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }).map(Ipv6.of)
 // Uniform addresses hardly ever contain runs of zeros.
 const holey6 = fc
   .array(fc.constantFrom(0n, 0n, 1n, 0xdb8n, 0xffffn), { minLength: 8, maxLength: 8 })
-  .map((groups) => Ipv6.of(groups.reduce<bigint>((bits, group) => (bits << 16n) | group, 0n)) ?? fail())
+  .map((groups) => Ipv6.of(groups.reduce<bigint>((bits, group) => (bits << 16n) | group, 0n)))
 const cidr = fc.oneof(
   fc.tuple(v4, fc.integer({ min: 0, max: 32 })).map(([ip, length]) => Cidr.of(ip, length)),
   fc.tuple(fc.oneof(v6, holey6), fc.integer({ min: 0, max: 128 })).map(([ip, length]) => Cidr.of(ip, length)),

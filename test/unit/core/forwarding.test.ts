@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { Fault } from '../../../src/core/fault.ts'
-import { Forwarding, type ForwardingOptions } from '../../../src/core/forwarding.ts'
+import { Forwarding, type ForwardingOptions, type MissAnswer } from '../../../src/core/forwarding.ts'
 import { printOp } from '../../../src/core/kernel/notation.ts'
 import type { Op, Row } from '../../../src/core/kernel/rows.ts'
 import type { StoredRecord } from '../../../src/core/overlay/record.ts'
@@ -26,14 +26,19 @@ const idle = (...macs: readonly (readonly [number, number])[]) => ({
 const forwardingOf = (change: Partial<ForwardingOptions>, ...hosts: readonly number[]): Forwarding => {
   const forwarding = new Forwarding({ ...options, ...change })
   forwarding.setOwn(own(), at(0))
-  forwarding.setLink(link)
-  forwarding.dumped({ rows: [], idleMsByMac: new Map() }, at(0))
+  forwarding.ipv4.setLink(link)
+  forwarding.ipv4.dumped({ rows: [], idleMsByMac: new Map() }, at(0))
   forwarding.records({ kind: 'snapshot', records: hosts.map((n) => recordOf(n)) }, 100, at(0))
   return forwarding
 }
 const takeAll = (forwarding: Forwarding, now = at(0)): readonly Op[] => forwarding.take(now, Infinity)
 const dump = (forwarding: Forwarding, rows: readonly Row[], now = at(0), more: object = {}): void =>
-  forwarding.dumped({ rows, idleMsByMac: new Map(), ...more }, now)
+  forwarding.ipv4.dumped({ rows, idleMsByMac: new Map(), ...more }, now)
+const miss = (forwarding: Forwarding, ip: string, now: Millis): MissAnswer => {
+  const answer = forwarding.miss(link, ip4(ip), now)
+  if (!answer) throw new Error('the device is not ours')
+  return answer
+}
 const put = (forwarding: Forwarding, record: StoredRecord, now = at(0)): void =>
   forwarding.records({ kind: 'changes', changes: [{ kind: 'put', record }] }, 101, now)
 const drop = (forwarding: Forwarding, n: number, now = at(0)): void =>
@@ -49,7 +54,7 @@ describe('Forwarding', () => {
       const steps: readonly ((f: Forwarding) => void)[] = [
         (f) => f.setOwn(own(), at(0)),
         (f) => {
-          f.setLink(link)
+          f.ipv4.setLink(link)
           dump(f, [])
         },
         (f) => f.records({ kind: 'snapshot', records: [recordOf(2)] }, 100, at(0)),
@@ -74,7 +79,7 @@ describe('Forwarding', () => {
     it('wants everything again on another device', () => {
       const forwarding = forwardingOf({}, 2)
       takeAll(forwarding)
-      forwarding.setLink(8)
+      forwarding.ipv4.setLink(8)
       expect(takeAll(forwarding), 'nothing before it has been read').to.deep.equal([])
       dump(forwarding, [])
       expect(rowsOf(takeAll(forwarding))).to.deep.equal(host(2).map((row) => ({ ...row, link: 8 })))
@@ -83,7 +88,7 @@ describe('Forwarding', () => {
     it('answers a miss by writing the rows of the host again', () => {
       const forwarding = forwardingOf({}, 2)
       takeAll(forwarding)
-      const { result, ops } = forwarding.miss(ip4('10.5.2.0'), at(1000))
+      const { result, ops } = miss(forwarding, '10.5.2.0', at(1000))
       expect(result).to.equal('answered')
       expect(rowsOf(ops)).to.deep.equal([fdb(2), neighbour(2)])
       expect(takeAll(forwarding)).to.deep.equal([])
@@ -94,7 +99,7 @@ describe('Forwarding', () => {
     it('writes the peers of the last run, and deletes nothing', () => {
       const forwarding = new Forwarding(options)
       forwarding.setOwn(own(), at(0))
-      forwarding.setLink(link)
+      forwarding.ipv4.setLink(link)
       dump(forwarding, host(9))
       forwarding.recall([recordOf(2)], at(0))
       expect(forwarding.mayPrune).to.equal(false)
@@ -143,8 +148,7 @@ describe('Forwarding', () => {
   })
 
   describe('a miss', () => {
-    const resultOf = (forwarding: Forwarding, ip: string, now: number) =>
-      forwarding.miss(ip4(ip), at(now)).result
+    const resultOf = (forwarding: Forwarding, ip: string, now: number) => miss(forwarding, ip, at(now)).result
 
     it('is counted by its result', () => {
       const forwarding = forwardingOf({ resolve: 'on-miss' }, 2)
@@ -154,8 +158,10 @@ describe('Forwarding', () => {
         resultOf(forwarding, '10.5.2.8', 21),
         resultOf(forwarding, '10.5.99.1', 22),
         resultOf(forwarding, '10.5.1.9', 23),
-        resultOf(new Forwarding(options), '10.5.2.7', 24),
       ]
+      const before = new Forwarding(options)
+      before.ipv4.setLink(link)
+      results.push(resultOf(before, '10.5.2.7', 24))
       expect(results).to.deep.equal(['promoted', 'throttled', 'answered', 'stranger', 'own', 'not-ready'])
       expect(forwarding.misses).to.deep.include({
         promoted: 1,
@@ -169,7 +175,7 @@ describe('Forwarding', () => {
     it('of a stranger is answered with silence, until a lease names its host', () => {
       const forwarding = forwardingOf({ resolve: 'on-miss' })
       takeAll(forwarding)
-      expect(forwarding.miss(ip4('10.5.2.7'), at(0))).to.deep.equal({ result: 'stranger', ops: [] })
+      expect(miss(forwarding, '10.5.2.7', at(0))).to.deep.equal({ result: 'stranger', ops: [] })
       put(forwarding, recordOf(2))
       expect(resultOf(forwarding, '10.5.2.7', 1)).to.equal('promoted')
     })
@@ -204,7 +210,7 @@ describe('Forwarding', () => {
     it('answers the first miss with the rows of the host and of the container, in an order that is safe', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
-      const { ops } = forwarding.miss(ip4('10.5.2.7'), at(0))
+      const { ops } = miss(forwarding, '10.5.2.7', at(0))
       expect(ops.map((op) => printOp(op, 'tweed.1'))).to.deep.equal([
         'bridge fdb replace 02:00:00:00:00:02 dev tweed.1 dst 192.0.2.2 self permanent',
         'ip neigh replace 10.5.2.0 lladdr 02:00:00:00:00:02 nud permanent dev tweed.1',
@@ -217,7 +223,7 @@ describe('Forwarding', () => {
     it('takes the row of a container away two seconds later, when the route of its host stands', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
-      forwarding.miss(ip4('10.5.2.7'), at(0))
+      miss(forwarding, '10.5.2.7', at(0))
       expect(forwarding.nextDeadline()).to.equal(2000)
       forwarding.tick(at(1999))
       expect(takeAll(forwarding, at(1999))).to.deep.equal([])
@@ -231,7 +237,7 @@ describe('Forwarding', () => {
     it('keeps the row of a container while the route of its host is refused', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
-      const { ops } = forwarding.miss(ip4('10.5.2.7'), at(0))
+      const { ops } = miss(forwarding, '10.5.2.7', at(0))
       const refused = ops.find(({ row }) => row.kind === 'route')
       if (refused) forwarding.refused(refused, Fault.of('route-conflict'), at(0))
       forwarding.tick(at(2000))
@@ -245,7 +251,7 @@ describe('Forwarding', () => {
     it('takes the rows of containers away with their host', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
-      forwarding.miss(ip4('10.5.2.7'), at(0))
+      miss(forwarding, '10.5.2.7', at(0))
       put(forwarding, { ...recordOf(2), modRevision: 500, value: leaving(2) })
       drop(forwarding, 2)
       expect(rowsOf(takeAll(forwarding))).to.have.deep.members([...host(2), containerRow(2, '10.5.2.7')])
@@ -254,18 +260,18 @@ describe('Forwarding', () => {
     it('lets the host that was used least recently go at the bound', () => {
       const forwarding = forwardingOf({ ...onMiss, maxNeighbours: 2 }, 2, 3, 4)
       takeAll(forwarding)
-      forwarding.miss(ip4('10.5.2.0'), at(0))
-      forwarding.miss(ip4('10.5.3.0'), at(100))
-      forwarding.miss(ip4('10.5.2.0'), at(200))
-      forwarding.miss(ip4('10.5.4.0'), at(300))
+      miss(forwarding, '10.5.2.0', at(0))
+      miss(forwarding, '10.5.3.0', at(100))
+      miss(forwarding, '10.5.2.0', at(200))
+      miss(forwarding, '10.5.4.0', at(300))
       expect(rowsOf(takeAll(forwarding, at(300)))).to.deep.equal(host(3).toReversed())
     })
 
     it('lets idle hosts go by the ages that the FDB tells', () => {
       const forwarding = forwardingOf({ ...onMiss, idle: at(60_000) }, 2, 3)
       takeAll(forwarding)
-      forwarding.miss(ip4('10.5.2.0'), at(0))
-      forwarding.miss(ip4('10.5.3.0'), at(0))
+      miss(forwarding, '10.5.2.0', at(0))
+      miss(forwarding, '10.5.3.0', at(0))
       dump(forwarding, [overlay, ...host(2), ...host(3)], at(61_000), idle([2, 61_000], [3, 1000]))
       expect(rowsOf(takeAll(forwarding, at(61_000)))).to.deep.equal(host(2).toReversed())
       expect(forwarding.peers.size).to.equal(2)
@@ -275,7 +281,7 @@ describe('Forwarding', () => {
       for (const recordsFirst of [true, false]) {
         const forwarding = new Forwarding({ ...options, ...onMiss })
         forwarding.setOwn(own(), at(0))
-        forwarding.setLink(link)
+        forwarding.ipv4.setLink(link)
         const records = (): void =>
           forwarding.records({ kind: 'snapshot', records: [recordOf(2), recordOf(3)] }, 100, at(0))
         if (recordsFirst) records()
@@ -292,7 +298,7 @@ describe('Forwarding', () => {
     it('forgets the use of a host that left, and remembers that of one that changed', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
-      forwarding.miss(ip4('10.5.2.0'), at(0))
+      miss(forwarding, '10.5.2.0', at(0))
       const moved = recordOf(2).value.replace('192.0.2.2', '192.0.2.99')
       put(forwarding, recordOf(2, { value: moved, modRevision: 300 }))
       expect(rowsOf(takeAll(forwarding))).to.deep.equal([fdb(2, '192.0.2.99')])
@@ -327,7 +333,7 @@ describe('Forwarding', () => {
     it('too late, about a device that is gone, delays nothing on its successor', () => {
       const forwarding = forwardingOf({}, 2)
       const written = takeAll(forwarding)
-      forwarding.setLink(8)
+      forwarding.ipv4.setLink(8)
       dump(forwarding, [])
       for (const op of written) forwarding.refused(op, Fault.of('kernel-refused'), at(0))
       expect(takeAll(forwarding, at(1))).to.have.lengthOf(3)
@@ -337,7 +343,7 @@ describe('Forwarding', () => {
       const forwarding = forwardingOf({}, 2)
       for (const op of takeAll(forwarding)) forwarding.refused(op, Fault.of('kernel-refused'), at(0))
       expect(takeAll(forwarding, at(1))).to.deep.equal([])
-      forwarding.setLink(link)
+      forwarding.ipv4.setLink(link)
       expect(takeAll(forwarding, at(1))).to.have.lengthOf(3)
     })
   })

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { Ipv4 } from '../../../src/core/net/ipv4.ts'
 import { Fault } from '../../../src/core/fault.ts'
 import { acquire$ } from '../../../src/streams/acquire.ts'
 import { me, recordOf, valueOf } from '../core/overlay/fixtures.ts'
@@ -92,8 +93,9 @@ describe('acquire$', () => {
   it('gives each of many hosts its own subnet, when all start in the same instant', () => {
     setUp({ SubnetMin: '10.5.1.0', SubnetMax: '10.5.20.0' })
     const hosts = Array.from({ length: 20 }, (_, n) => {
-      const other = { ...me, node: `h${n}`, publicIp: me.publicIp + n }
-      return leasing.follow(acquire$(leasing.acquiring({ me: other as typeof me })))
+      const publicIp = Ipv4.of(me.ipv4.publicIp + n)
+      const other = { ...me, node: `h${n}`, ipv4: { ...me.ipv4, publicIp } }
+      return leasing.follow(acquire$(leasing.acquiring({ me: other })))
     })
     leasing.time.advance(1000)
     expect(new Set(hosts.map((host) => host.last.key)).size).to.equal(20)

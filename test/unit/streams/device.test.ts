@@ -1,14 +1,15 @@
 import { expect } from 'chai'
-import { NEVER, Subject } from 'rxjs'
+import { filter, map, NEVER, Subject } from 'rxjs'
 import { MemoryKernel } from '../../../src/adapters/memory/kernel.ts'
 import { Fault } from '../../../src/core/fault.ts'
 import type { VxlanSpec } from '../../../src/core/kernel/link.ts'
 import { Port, Vni } from '../../../src/core/net/vni.ts'
-import { device$, type DeviceState } from '../../../src/streams/device.ts'
+import { devices$, type DeviceState } from '../../../src/streams/device.ts'
 import { VirtualTime } from '../../support/virtual-time.ts'
 import { cidr4, ip4, mac } from '../core/overlay/fixtures.ts'
 
 const spec: VxlanSpec = {
+  family: 4,
   name: 'tweed.1',
   vni: Vni.flannel,
   port: Port.linuxVxlan,
@@ -35,10 +36,12 @@ describe('device$', () => {
     kernel.addDevice('eth0', cidr4('192.0.2.1/24'))
     spec$ = new Subject()
     states = []
-    const following = device$({ kernel, spec$, random: () => 0 }).subscribe({
-      next: (state) => states.push(state),
-      error: (error: unknown) => expect.fail(String(error)),
-    })
+    const following = devices$({ kernel, specs$: spec$.pipe(map((one) => [one])), random: () => 0 })
+      .pipe(filter(({ family }) => family === 4))
+      .subscribe({
+        next: (state) => states.push(state),
+        error: (error: unknown) => expect.fail(String(error)),
+      })
     stop = () => following.unsubscribe()
   })
   afterEach(() => {
@@ -46,7 +49,11 @@ describe('device$', () => {
     time.end()
   })
 
-  const did = () => states.map((state) => (state.kind === 'ready' ? state.link.did : state.fault.code))
+  const did = () =>
+    states.map((state) => {
+      if (state.kind === 'none') return state.kind
+      return state.kind === 'ready' ? state.link.did : state.fault.code
+    })
   const link = () => kernel.namespace.linkNamed('tweed.1')
   const begin = (): void => {
     spec$.next(spec)
@@ -62,8 +69,10 @@ describe('device$', () => {
   })
 
   it('adopts a device that stands already', () => {
+    kernel.ensureLink$(spec).subscribe()
+    time.advance(50)
     begin()
-    spec$.next(spec)
+    kernel.overrun() // which puts everything in doubt
     time.advance(50)
     expect(did()).to.deep.equal(['nothing'])
   })
@@ -132,7 +141,7 @@ describe('device$', () => {
   })
 
   it('touches nothing before it knows what is wanted', () => {
-    const other = device$({ kernel, spec$: NEVER, random: () => 0 }).subscribe({
+    const other = devices$({ kernel, specs$: NEVER, random: () => 0 }).subscribe({
       next: () => expect.fail('there is nothing to tell'),
       error: (error: unknown) => expect.fail(String(error)),
     })

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { NEVER, type Observable, of, Subject } from 'rxjs'
+import { map, NEVER, type Observable, of, Subject } from 'rxjs'
 import { MemoryKernel } from '../../../src/adapters/memory/kernel.ts'
 import { MemoryLeaseStore } from '../../../src/adapters/memory/lease-store.ts'
 import { Fault } from '../../../src/core/fault.ts'
@@ -15,12 +15,13 @@ import { cidr4, ip4, me, own, recordOf, valueOf } from '../core/overlay/fixtures
 
 const spec: VxlanSpec = {
   ...{
+    family: 4,
     name: 'tweed.1',
     vni: Vni.flannel,
     port: Port.linuxVxlan,
     underlay: 1,
-    local: me.publicIp,
-    mac: me.vtepMac,
+    local: me.ipv4.publicIp,
+    mac: me.ipv4.vtepMac,
   },
   ...{ mtuBytes: 1450, learning: false, gbp: false, addresses: [cidr4('10.5.1.0/32')] },
   overlay: [cidr4('10.5.0.0/16')],
@@ -54,7 +55,7 @@ class Loop {
       clock: this.time.clock,
       forwarding: this.forwarding,
       own$: of(own()),
-      link$: this.#link$,
+      links$: this.#link$.pipe(map((link) => ({ family: 4, link }))),
       records$: records ?? this.store.records$,
       savedRecords: saved,
       resyncMs: 10 * minute,
@@ -154,10 +155,10 @@ describe('reconcile$', () => {
     for (const n of many) loop.kernel.namespace.remove({ ...routeOf(loop, n) }, 84)
     loop.kernel.overrun() // forty routes are owed, twenty datagrams of 10 ms
     loop.time.advance(50)
-    expect(loop.forwarding.tables.pending).to.be.greaterThan(0)
+    expect(loop.forwarding.ipv4.tables.pending).to.be.greaterThan(0)
     const way = loop.kernel.send(ip4('10.5.2.7'))
     expect(way).to.deep.equal({ kind: 'tunnel', mac: 0x02_00_00_00_00_02, vtep: ip4('192.0.2.2') })
-    expect(loop.forwarding.tables.pending, 'and the rest goes on').to.be.greaterThan(0)
+    expect(loop.forwarding.ipv4.tables.pending, 'and the rest goes on').to.be.greaterThan(0)
     loop.time.advance(1000)
     expect(loop.tables()).to.include.members([overlay, ...hostRows(2), ...many.flatMap(hostRows)])
   })
@@ -236,7 +237,7 @@ describe('reconcile$', () => {
     loop.begin()
     loop.time.advance(6000)
     expect(loop.tables()).to.deep.equal(hostRows(2))
-    expect(loop.forwarding.tables.pending).to.equal(0)
+    expect(loop.forwarding.ipv4.tables.pending).to.equal(0)
   })
 
   it('tries a refused row again when it is time, without any other event', () => {
@@ -247,7 +248,7 @@ describe('reconcile$', () => {
     expect(loop.tables()).to.deep.equal([hostRows(2)[0], hostRows(2)[2]])
     loop.time.advance(200)
     expect(loop.tables()).to.deep.equal(hostRows(2))
-    expect(loop.forwarding.tables.neighbours.failures.size).to.equal(0)
+    expect(loop.forwarding.ipv4.tables.neighbours.failures.size).to.equal(0)
   })
 
   it('tries a row of a refused answer again', () => {
@@ -272,7 +273,7 @@ describe('reconcile$', () => {
 
   it('forwards by the records of the last run, and deletes nothing while etcd is silent', () => {
     loop = new Loop('eager', [recordOf(2)], NEVER).begin()
-    const stale = { kind: 'fdb' as const, link: loop.link, mac: me.vtepMac, vtep: ip4('192.0.2.9') }
+    const stale = { kind: 'fdb' as const, link: loop.link, mac: me.ipv4.vtepMac, vtep: ip4('192.0.2.9') }
     loop.kernel.unheard(() => loop.kernel.put(stale))
     loop.time.advance(30 * minute)
     expect(loop.tables()).to.deep.equal([

@@ -49,6 +49,7 @@ describe('printRow', () => {
 
 describe('planLink', () => {
   const spec: VxlanSpec = {
+    family: 4,
     name: 'tweed.1',
     vni: Vni.flannel,
     port: Port.linuxVxlan,

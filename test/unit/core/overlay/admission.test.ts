@@ -29,12 +29,12 @@ describe('admit', () => {
       kind: 'admitted',
       peer: {
         key: '10.5.9.0-24',
-        subnet: cidr4('10.5.9.0/24'),
-        subnet6: undefined,
-        publicIp: ip4('192.0.2.9'),
-        publicIp6: undefined,
-        vtepMac: mac('02:00:00:00:00:09'),
-        vtepMac6: undefined,
+        ipv4: {
+          subnet: cidr4('10.5.9.0/24'),
+          publicIp: ip4('192.0.2.9'),
+          vtepMac: mac('02:00:00:00:00:09'),
+        },
+        ipv6: undefined,
         node: 'node-9',
         leaving: false,
         modRevision: 109,
@@ -55,14 +55,14 @@ describe('admit', () => {
       }),
     })
     const dual = admit(record, own({ config: dualConfig() }))
-    expect(dual.kind === 'admitted' && dual.peer).to.deep.include({
-      subnet6: cidr6('fc00:0:0:9::/64'),
-      publicIp6: ip6('2001:db8::9'),
-      vtepMac6: mac('02:00:00:00:06:09'),
+    expect(dual.kind === 'admitted' && dual.peer.ipv6).to.deep.equal({
+      subnet: cidr6('fc00:0:0:9::/64'),
+      publicIp: ip6('2001:db8::9'),
+      vtepMac: mac('02:00:00:00:06:09'),
     })
     // A flannel that knows IPv4 only dies of such a key.
     const single = admit(record, own())
-    expect(single.kind === 'admitted' && single.peer).to.include({ subnet6: undefined, vtepMac6: undefined })
+    expect(single.kind === 'admitted' && single.peer).to.include({ ipv6: undefined })
   })
 
   describe('knows its own', () => {

@@ -38,13 +38,11 @@ export const config = (more: Readonly<Record<string, unknown>> = {}): NetworkCon
 
 export const dualConfig = (): NetworkConfig => config({ EnableIPv6: true, IPv6Network: 'fc00::/48' })
 
-export const me: OwnIdentity = {
+export const me = {
   node: 'me',
-  publicIp: ip4('192.0.2.1'),
-  publicIp6: undefined,
-  vtepMac: mac('02:00:00:00:00:01'),
-  vtepMac6: undefined,
-}
+  ipv4: { publicIp: ip4('192.0.2.1'), vtepMac: mac('02:00:00:00:00:01') },
+  ipv6: undefined,
+} satisfies OwnIdentity
 
 export const ownLease: OwnLease = {
   key: '10.5.1.0-24',

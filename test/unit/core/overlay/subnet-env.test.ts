@@ -1,11 +1,21 @@
 import { expect } from 'chai'
 import { previousSubnet, printSubnetEnv } from '../../../../src/core/overlay/subnet-env.ts'
-import { cidr4, config } from './fixtures.ts'
+import { cidr4, cidr6, config, dualConfig } from './fixtures.ts'
 
 describe('printSubnetEnv', () => {
   it('writes what flannel writes, with the address that the bridge takes', () => {
-    expect(printSubnetEnv(config(), cidr4('10.5.72.0/24'), 1450)).to.equal(
+    expect(printSubnetEnv(config(), { subnet: cidr4('10.5.72.0/24'), subnet6: undefined }, 1450)).to.equal(
       'FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.72.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n',
+    )
+  })
+})
+
+describe('printSubnetEnv of two families', () => {
+  it('writes both, in the order of flannel', () => {
+    const subnets = { subnet: cidr4('10.5.72.0/24'), subnet6: cidr6('fc00:0:0:7::/64') }
+    expect(printSubnetEnv(dualConfig(), subnets, 1430)).to.equal(
+      'FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.72.1/24\nFLANNEL_IPV6_NETWORK=fc00::/48\n' +
+        'FLANNEL_IPV6_SUBNET=fc00:0:0:7::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=false\n',
     )
   })
 })
@@ -13,7 +23,9 @@ describe('printSubnetEnv', () => {
 describe('previousSubnet', () => {
   it('reads back what was written', () => {
     const subnet = cidr4('10.5.72.0/24')
-    expect(previousSubnet(printSubnetEnv(config(), subnet, 1450))).to.deep.equal(subnet)
+    expect(previousSubnet(printSubnetEnv(config(), { subnet, subnet6: undefined }, 1450))).to.deep.equal(
+      subnet,
+    )
   })
 
   it('reads what a dual stack flannel wrote, in whatever order', () => {

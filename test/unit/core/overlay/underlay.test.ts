@@ -32,8 +32,8 @@ const nothing: UnderlayChoice = { names: [], patterns: [], reach: undefined }
 const choose = (choice: Partial<UnderlayChoice> = {}, change: Partial<InterfaceTable> = {}) =>
   chooseUnderlay({ ...table, ...change }, { ...nothing, ...choice })
 
-const eth0 = { link: 2, name: 'eth0', address: ip4('192.0.2.1'), mtuBytes: 1500 }
-const eth1 = { link: 3, name: 'eth1', address: ip4('198.51.100.1'), mtuBytes: 9000 }
+const eth0 = { link: 2, name: 'eth0', address: ip4('192.0.2.1'), address6: undefined, mtuBytes: 1500 }
+const eth1 = { link: 3, name: 'eth1', address: ip4('198.51.100.1'), address6: undefined, mtuBytes: 9000 }
 
 describe('chooseUnderlay', () => {
   it('takes the interface of the default route, and its primary global address', () => {

@@ -1,0 +1,329 @@
+import { Cidr } from './net/cidr.ts'
+import type { Family, Ip } from './net/ip.ts'
+import type { Mac } from './net/mac.ts'
+import type { Fault } from './fault.ts'
+import { containerNeighbour, hostRows, overlayRoute, pathTo } from './kernel/desired.ts'
+import { type Dump, type Op, type Row, routeKey, rowKey } from './kernel/rows.ts'
+import { Tables } from './kernel/tables.ts'
+import { ActiveHosts } from './overlay/active-hosts.ts'
+import { AnsweredContainers } from './overlay/answered-containers.ts'
+import type { MissResult } from './overlay/miss.ts'
+import { type Leg, legOf, type Peer, type PeerChange } from './overlay/peer.ts'
+import { SubnetIndex } from './overlay/subnet-index.ts'
+import { Millis } from './time.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+export interface PlaneOptions {
+  /** `eager`: every host has its rows. `on-miss`: only the hosts in use have. */
+  readonly resolve: 'eager' | 'on-miss'
+  /** Most hosts with rows in `on-miss`. */
+  readonly maxNeighbours: number
+  /** In `on-miss`, rows unused for so long go; 0 keeps them for ever. */
+  readonly idle: Millis
+}
+
+/** The answer to a miss, to be written at once and in this order. */
+export interface MissAnswer {
+  readonly result: MissResult
+  readonly ops: readonly Op[]
+}
+
+/** A peer as this family sees it. */
+interface Host {
+  readonly peer: Peer
+  readonly leg: Leg
+}
+
+/** The kernel asks again after a second; anything sooner is the same question seen twice. */
+const sameQuestion = Millis.of(50)
+
+/**
+ * The data plane of one family: its VXLAN device and the rows that the peers call for, and what the kernel is believed
+ * to hold of them. A family that the network lacks, and one without a tunnel (host-gw), has no device and nothing but
+ * routes.
+ */
+export class Plane {
+  readonly family: Family
+  readonly #options: PlaneOptions
+  readonly #hosts = new Map<string, Host>()
+  readonly #index = new SubnetIndex<Host>()
+  readonly #active: ActiveHosts
+  readonly #answered = new AnsweredContainers()
+  readonly #bucket = new TokenBucket({ ratePerSecond: 20_000, burst: 20_000 })
+  #direct: ReadonlyMap<Ip, number> = new Map()
+  #tables = new Tables()
+  #network: Cidr | undefined
+  #own: Cidr | undefined
+  #link: number | undefined
+  #overlayRoute: Row | undefined
+  #placed = false
+  /** The kernel's tables have been read since the device came: before, everything would be written again. */
+  #read = false
+
+  constructor(family: Family, options: PlaneOptions) {
+    this.family = family
+    this.#options = options
+    this.#active = new ActiveHosts(options.resolve === 'on-miss' ? options.maxNeighbours : Infinity)
+  }
+
+  get tables(): Tables {
+    return this.#tables
+  }
+  /** Interface index of the VXLAN device. */
+  get link(): number | undefined {
+    return this.#link
+  }
+  /** It is known which device there is, or that there shall be none. */
+  get isPlaced(): boolean {
+    return this.#placed
+  }
+  get isRead(): boolean {
+    return this.#read
+  }
+
+  /** The overlay's prefix, and the part of it that is this host's. */
+  setNetwork(network: Cidr | undefined, own: Cidr | undefined): void {
+    this.#network = network
+    this.#own = own
+    this.#wantOverlayRoute()
+  }
+
+  /** The device has (another) interface index, or there shall be none: a dump has to follow. */
+  setLink(link: number | undefined): void {
+    if (this.#placed && link === this.#link) {
+      this.#tables.retryNow() // the device was in doubt, and may have been the reason
+      return
+    }
+    this.#begin(link)
+    this.#placed = true
+    this.#wantOverlayRoute()
+    for (const host of this.#hosts.values()) this.#wantHost(host)
+  }
+
+  /** The device is gone, and its rows with it: nothing can be written until there is another. */
+  dropLink(): void {
+    this.#begin(undefined)
+    this.#placed = false
+  }
+
+  #begin(link: number | undefined): void {
+    this.#link = link
+    this.#read = false
+    this.#overlayRoute = undefined
+    this.#tables = new Tables()
+    this.#answered.clear()
+  }
+
+  /**
+   * Underlay addresses that need no tunnel, with the link that they are on. A host whose path changes gets the new
+   * route in place of the old one, and only then loses what the old one needed.
+   */
+  setDirect(direct: ReadonlyMap<Ip, number>): void {
+    const before = this.#direct
+    this.#direct = direct
+    for (const host of this.#hosts.values()) {
+      const { publicIp } = host.leg
+      if (before.get(publicIp) === direct.get(publicIp)) continue
+      this.#replaceRows(this.#wantedRows(host, before), this.#wantedRows(host))
+    }
+  }
+
+  /** Peers come and go; removals of the whole batch first, since who comes may have what another gives up. */
+  apply(changes: readonly PeerChange[], now: Millis): void {
+    for (const { before } of changes) if (before) this.#remove(before)
+    for (const { after } of changes) if (after) this.#add(after, now)
+    for (const { key } of changes) if (!this.#hosts.has(key)) this.#active.forget(key)
+  }
+
+  /** The kernel shall have rows for this peer. */
+  hasRows(peer: Peer): boolean {
+    const host = this.#hosts.get(peer.key)
+    return host !== undefined && this.#hasRows(host)
+  }
+
+  /** Those that the peer calls for, whether or not it has them. */
+  rowsOf(peer: Peer): readonly Row[] {
+    const host = this.#hosts.get(peer.key)
+    return host ? this.#rowsOf(host) : []
+  }
+
+  /** The kernel is about to be asked; to be told before each {@link dumped}. */
+  dumping(): void {
+    this.#tables.dumping()
+  }
+
+  /** The whole truth from the kernel, with the FDB's own word on which hosts are in use. */
+  dumped(dump: Dump, now: Millis): void {
+    this.#read = true
+    this.#tables.dumped(dump.rows)
+    for (const host of this.#hosts.values()) this.#adopt(host, now)
+    this.#expireIdle(dump.idleMsByMac, now)
+  }
+
+  /** On our device, or a route on any device in the place of one of ours. */
+  concerns(row: Row): boolean {
+    if (row.kind !== 'route') return row.link === this.#link
+    if (row.dst.family !== this.family) return false
+    return row.link === this.#link || this.#tables.routes.desired.has(rowKey(row))
+  }
+
+  /** Somebody else changed a row; whether that has to be repaired. */
+  edited(verb: Op['verb'], row: Row): boolean {
+    return this.#tables.edited(verb, row)
+  }
+
+  /** The kernel's answer to what {@link take} handed out is complete; what it refused has been told. */
+  answered(op: Op): void {
+    this.#tables.answered(op)
+  }
+
+  refused(op: Op, fault: Fault, now: Millis): void {
+    this.#tables.refused(op, fault, now)
+  }
+
+  /** The miss path: one look-up; nothing here may wait. */
+  miss(ip: Ip, now: Millis): MissAnswer {
+    const link = this.#link
+    if (link === undefined || !this.#own) return silence('not-ready')
+    if (Cidr.contains(this.#own, ip)) return silence('own')
+    const host = this.#index.find(ip)
+    const mac = host?.leg.vtepMac
+    if (!host || mac === undefined) return silence('stranger')
+    if (this.#direct.has(host.leg.publicIp)) return silence('not-ready') // its route is being written
+    if ((this.#answered.answeredAt(ip) ?? -Infinity) + sameQuestion > now) return silence('throttled')
+    if (!this.#bucket.take(now)) return silence('limited')
+    const known = this.#hasRows(host)
+    this.#activate(host, now)
+    return { result: known ? 'answered' : 'promoted', ops: this.#answerRows(host, ip, { link, mac, now }) }
+  }
+
+  /** Lets time pass: answered containers hand over to their host's route. */
+  tick(now: Millis): void {
+    const isRouted = (ip: Ip): boolean => this.#routeStands(this.#index.find(ip))
+    for (const row of this.#answered.handOver(now, isRouted)) this.#tables.unwant(row)
+  }
+
+  /** What the kernel is owed next, at most `limit`; believed done from here on, so write it at once. */
+  take(now: Millis, options: { readonly limit: number; readonly prune: boolean }): readonly Op[] {
+    return this.#read ? this.#tables.take(now, options) : []
+  }
+
+  /** When {@link tick} or {@link take} has work again. */
+  nextDeadlines(): readonly (Millis | undefined)[] {
+    return [this.#tables.nextRetry(), this.#answered.nextDeadline()]
+  }
+
+  #expireIdle(idleMsByMac: ReadonlyMap<number, number>, now: Millis): void {
+    if (this.#options.resolve === 'eager') return
+    for (const key of [...this.#active.keys()]) {
+      const idle = idleMsByMac.get(this.#hosts.get(key)?.leg.vtepMac ?? 0)
+      if (idle !== undefined) this.#active.use(key, Millis.of(now - idle))
+    }
+    if (this.#options.idle === 0) return
+    for (const key of this.#active.expire(Millis.of(now - this.#options.idle))) this.#demote(key)
+  }
+
+  /** The host's rows again (the question is evidence that one is missing), and the asked address itself. */
+  #answerRows(host: Host, ip: Ip, at: { link: number; mac: Mac; now: Millis }): readonly Op[] {
+    const stands = this.#routeStands(host)
+    const rows = hostRows(host.leg, { kind: 'tunnel', link: at.link }).filter(
+      (row) => row.kind !== 'route' || !stands,
+    )
+    if (ip !== host.leg.subnet.address) {
+      const row = containerNeighbour(at.mac, ip, at.link)
+      this.#answered.note(ip, row, at.now)
+      rows.push(row)
+    }
+    for (const row of rows) {
+      this.#tables.want(row)
+      this.#tables.saw(row)
+    }
+    return rows.map((row) => ({ verb: 'add', row }))
+  }
+
+  #remove(peer: Peer): void {
+    const host = this.#hosts.get(peer.key)
+    if (!host) return
+    this.#unwantHost(host)
+    this.#hosts.delete(peer.key)
+    this.#index.delete(host.leg.subnet, host)
+  }
+
+  #add(peer: Peer, now: Millis): void {
+    const leg = legOf(peer, this.family)
+    if (!leg) return
+    const host: Host = { peer, leg }
+    this.#hosts.set(peer.key, host)
+    this.#index.set(leg.subnet, host)
+    this.#adopt(host, now)
+    this.#wantHost(host)
+  }
+
+  /** After a restart: a host whose route stands was in use. */
+  #adopt(host: Host, now: Millis): void {
+    if (this.#hasRows(host)) return
+    if (this.#tables.routes.actual.has(routeKey(host.leg.subnet))) this.#activate(host, now)
+  }
+
+  #activate(host: Host, now: Millis): void {
+    if (this.#options.resolve === 'eager') return
+    const { key } = host.peer
+    const fresh = !this.#active.has(key)
+    const evicted = this.#active.use(key, now)
+    if (evicted !== undefined) this.#demote(evicted)
+    if (fresh) this.#wantHost(host)
+  }
+
+  /** Out of use: its next packet is a miss again, unless it needs no tunnel. */
+  #demote(key: string): void {
+    const host = this.#hosts.get(key)
+    if (host && !this.#hasRows(host)) this.#unwantHost(host)
+  }
+
+  /** What needs no tunnel raises no miss either: it has its route from the start. */
+  #hasRows({ peer, leg }: Host, direct = this.#direct): boolean {
+    return this.#options.resolve === 'eager' || direct.has(leg.publicIp) || this.#active.has(peer.key)
+  }
+
+  #rowsOf({ leg }: Host, direct = this.#direct): readonly Row[] {
+    const path = pathTo(leg, { tunnel: this.#link, direct })
+    return path ? hostRows(leg, path) : []
+  }
+
+  #wantedRows(host: Host, direct = this.#direct): readonly Row[] {
+    return this.#hasRows(host, direct) ? this.#rowsOf(host, direct) : []
+  }
+
+  /** Nothing is left to stand for an address that no peer has any more. */
+  #routeStands(host: Host | undefined): boolean {
+    const key = host && routeKey(host.leg.subnet)
+    const { actual, failures } = this.#tables.routes
+    return key === undefined || (actual.has(key) && !failures.has(key))
+  }
+
+  #wantHost(host: Host): void {
+    for (const row of this.#wantedRows(host)) this.#tables.want(row)
+  }
+
+  #replaceRows(old: readonly Row[], rows: readonly Row[]): void {
+    const wanted = new Set(rows.map(({ kind }) => kind))
+    for (const row of rows) this.#tables.want(row)
+    for (const row of old) if (!wanted.has(row.kind)) this.#tables.unwant(row)
+  }
+
+  /** With the answered containers of the host: without its FDB entry their rows would swallow what they get. */
+  #unwantHost(host: Host): void {
+    for (const row of this.#rowsOf(host)) this.#tables.unwant(row)
+    for (const row of this.#answered.takeWithin(host.leg.subnet)) this.#tables.unwant(row)
+  }
+
+  #wantOverlayRoute(): void {
+    if (this.#overlayRoute) this.#tables.unwant(this.#overlayRoute)
+    this.#overlayRoute = undefined
+    if (this.#options.resolve === 'eager' || !this.#network || this.#link === undefined) return
+    this.#overlayRoute = overlayRoute(this.#network, this.#link)
+    this.#tables.want(this.#overlayRoute)
+  }
+}
+
+const silence = (result: MissResult): MissAnswer => ({ result, ops: [] })
