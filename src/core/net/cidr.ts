@@ -47,7 +47,10 @@ export const Cidr = {
     return masked as C
   },
 
-  isNetwork: (cidr: Cidr): boolean => Cidr.network(cidr).address === cidr.address,
+  isNetwork: (cidr: Cidr): boolean =>
+    cidr.family === 4
+      ? (cidr.address & ~Ipv4.mask(cidr.length)) === 0
+      : Ipv6.masked(cidr.address, cidr.length) === cidr.address,
 
   contains: (cidr: Cidr, ip: Ip): boolean => {
     if (cidr.family === 4) {

@@ -10,10 +10,21 @@ export const Mac = {
     Number.isInteger(bits) && bits >= 0 && bits < 2 ** 48 ? (bits as Mac) : undefined,
 
   /** Six pairs of hexadecimal digits with colons or dashes. */
-  parse: (text: string): Mac | undefined =>
-    /^[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}$/i.test(text)
-      ? (parseInt(text.replace(/[:-]/g, ''), 16) as Mac)
-      : undefined,
+  parse: (text: string): Mac | undefined => {
+    const separator = text[2]
+    if (text.length !== 17 || (separator !== ':' && separator !== '-')) return undefined
+    let bits = 0
+    for (let i = 0; i < 17; i++) {
+      if (i % 3 === 2) {
+        if (text[i] !== separator) return undefined
+        continue
+      }
+      const digit = hexDigit(text.charCodeAt(i))
+      if (digit === undefined) return undefined
+      bits = bits * 16 + digit
+    }
+    return bits as Mac
+  },
 
   print: (mac: Mac): string =>
     mac
@@ -31,3 +42,9 @@ export const Mac = {
     return (bits - first * OCTET + ((first & 0xfc) | 0x02) * OCTET) as Mac
   },
 } as const
+
+const hexDigit = (code: number): number | undefined => {
+  if (code >= 48 && code <= 57) return code - 48 // 0 to 9
+  const letter = code | 32 // lower case
+  return letter >= 97 && letter <= 102 ? letter - 87 : undefined // a to f
+}

@@ -5,7 +5,7 @@ import type { SubnetKey } from './record.ts'
 
 // Flannel's own pattern is not anchored at the start and takes any character for two of the dots; we want the
 // key exactly as flannel and we write it, so that two spellings never stand for one subnet.
-const pattern = /^([\d.]{7,15})-(\d{1,2})(?:&([\da-f:]{2,39})-(\d{1,3}))?$/
+const pattern = /^([\d.]{7,15})-(0|[1-9]\d?)(?:&([\da-f:]{2,39})-(\d{1,3}))?$/
 
 /** `10.5.52.0-24` or `10.5.52.0-24&fc00:0:0:1::-64`, canonical and without host bits; all else is undefined. */
 export const parseSubnetKey = (text: string): SubnetKey | undefined => {
@@ -14,7 +14,8 @@ export const parseSubnetKey = (text: string): SubnetKey | undefined => {
   const subnet6 = address6 === undefined ? undefined : parse6(address6, Number(length6))
   if (!subnet || (address6 !== undefined && !subnet6)) return undefined
   const key = { subnet, subnet6 }
-  return printSubnetKey(key) === text ? key : undefined
+  // What IPv4's parser takes has one spelling only; IPv6 has many.
+  return !subnet6 || printSubnetKey(key) === text ? key : undefined
 }
 
 export const printSubnetKey = ({ subnet, subnet6 }: SubnetKey): string =>

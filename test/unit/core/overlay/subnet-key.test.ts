@@ -31,6 +31,7 @@ describe('parseSubnetKey', () => {
   const flannelTakes = [
     'x10.5.52.0-24', '10.5.52.7-24', '10.5.052.0-24', '10x5x52.0-24', '10.5.52.0-024', '10.5.52.0-24&2001:0::-56',
     '10.5.52.0-24&FD00::-56', '10.5.52.0-24&fd00::1-56', '10.5.52.0-24\n', '../10.5.52.0-24',
+    '10.0.0.0-08',
   ] // prettier-ignore
   for (const text of flannelTakes)
     it(`refuses ${JSON.stringify(text)}, which is not the canonical form`, () => {
