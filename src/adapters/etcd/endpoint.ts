@@ -1,10 +1,10 @@
 import { rootCertificates } from 'node:tls'
-import { InterceptingCall, type Interceptor, type StatusObject } from '@grpc/grpc-js'
-import { noop } from 'cockatiel'
-import { Etcd3, type IOptions } from 'etcd3'
+import type { Interceptor, StatusObject } from '@grpc/grpc-js'
+import type { Etcd3 as Client, IOptions } from 'etcd3'
 import type { EndpointAddress } from './endpoint-address.ts'
 import { ownConnections } from './connections.ts'
 import { isAuthDisabled } from './faults.ts'
+import { Etcd3, InterceptingCall, noop } from './packages.ts'
 
 /** PEM texts. A CA alone is enough; certificate and key come together. */
 export interface TlsFiles {
@@ -30,9 +30,9 @@ export interface Endpoint {
   /** `host:port` */
   readonly name: string
   /** Requests and lease streams. */
-  readonly requests: Etcd3
+  readonly requests: Client
   /** Watches have a client of their own, because etcd3 closes every channel of a client of which one call failed. */
-  readonly watches: Etcd3
+  readonly watches: Client
   /** Fetches the token, where there is a login; before every call. */
   readonly ready: () => Promise<void>
   readonly forgetToken: () => void

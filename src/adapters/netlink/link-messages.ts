@@ -1,9 +1,10 @@
-import { AttrStream, ifla, putString, putU32 } from 'netlink'
+import type { AttrStream as Attributes, ifla as Link } from 'netlink'
 import type { VxlanSpec } from '../../core/kernel/link.ts'
 import { Cidr } from '../../core/net/cidr.ts'
 import { type Ip, isIpv4 } from '../../core/net/ip.ts'
 import type { Mac } from '../../core/net/mac.ts'
 import { IFLA, IFLA_INET6_ADDR_GEN_MODE, IFLA_INFO } from './decode-link.ts'
+import { AttrStream, ifla, putString, putU32 } from './package.ts'
 import { AF_INET, AF_INET6 } from './wire.ts'
 
 /** `ip link … alias tweed`: how a device says that it is ours, whatever its name. */
@@ -38,17 +39,17 @@ const ifinfomsg = (index: number, flags = 0, change = 0): Buffer => {
   return bytes
 }
 
-const withAttributes = (body: Buffer, attributes: AttrStream): Buffer =>
+const withAttributes = (body: Buffer, attributes: Attributes): Buffer =>
   Buffer.concat([body, ...attributes.bufs])
 
-const vxlanInfo = (vxlan: ifla.Vxlan): Buffer => {
+const vxlanInfo = (vxlan: Link.Vxlan): Buffer => {
   const info = new AttrStream()
   info.push(IFLA_INFO.kind, putString('vxlan'))
   info.push(IFLA_INFO.data, ifla.formatVxlan(vxlan))
   return Buffer.concat(info.bufs)
 }
 
-const localOf = (ip: Ip): ifla.Vxlan => (isIpv4(ip) ? { local: ipBytes(ip) } : { local6: ipBytes(ip) })
+const localOf = (ip: Ip): Link.Vxlan => (isIpv4(ip) ? { local: ipBytes(ip) } : { local6: ipBytes(ip) })
 
 /** RTM_NEWLINK with NLM_F_CREATE | NLM_F_EXCL. Alias and address mode come in a second message: rtnetlink.c ignores them here. */
 export function createVxlan(spec: VxlanSpec): Buffer {
@@ -56,7 +57,7 @@ export function createVxlan(spec: VxlanSpec): Buffer {
   out.push(IFLA.ifname, putString(spec.name))
   out.push(IFLA.address, macBytes(spec.mac))
   out.push(IFLA.mtu, putU32(spec.mtuBytes))
-  const vxlan: ifla.Vxlan = {
+  const vxlan: Link.Vxlan = {
     id: spec.vni,
     link: spec.underlay,
     ...localOf(spec.local),
@@ -96,7 +97,7 @@ export function changeLink(index: number, change: LinkChange): Buffer {
 /** RTM_NEWLINK on an existing device: vxlan_changelink takes these three (and refuses VNI, port and the flags). */
 export function changeVxlan(index: number, spec: Pick<VxlanSpec, 'underlay' | 'local' | 'learning'>): Buffer {
   const out = new AttrStream()
-  const vxlan: ifla.Vxlan = {
+  const vxlan: Link.Vxlan = {
     link: spec.underlay,
     ...localOf(spec.local),
     learning: Number(spec.learning),

@@ -1,4 +1,4 @@
-import { AttrStream, putString, putU32 } from 'netlink'
+import { AttrStream, putString, putU32 } from './package.ts'
 import type { Dumper } from './dump.ts'
 import type { Requests } from './requests.ts'
 import { AF_INET, AF_INET6, HEADER_BYTES, RTM, eachAttribute, readString, u32 } from './wire.ts'

@@ -1,5 +1,6 @@
-import { NetlinkSocket, type NetlinkMessage, type RawNetlinkSocket } from 'netlink'
+import type { NetlinkMessage, NetlinkSocket as Socket, RawNetlinkSocket } from 'netlink'
 import { KernelError, readComplaint } from './faults.ts'
+import { NetlinkSocket } from './package.ts'
 import { RawSocket, SOL_NETLINK } from './raw-socket.ts'
 import {
   HEADER_BYTES,
@@ -19,7 +20,7 @@ export interface Reply {
 /** Single requests for the rare things (link, address, look-up): the package's socket on top of ours. */
 export class Requests {
   readonly #raw = new RawSocket(0)
-  readonly #socket: NetlinkSocket
+  readonly #socket: Socket
 
   constructor() {
     for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK])
