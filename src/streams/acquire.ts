@@ -13,7 +13,12 @@ import {
   throwError,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
-import { allocationCandidates, type Candidate, sharedAddressFault } from '../core/overlay/allocation.ts'
+import {
+  allocationCandidates,
+  type Candidate,
+  recordsNaming,
+  sharedAddressFault,
+} from '../core/overlay/allocation.ts'
 import { type OwnIdentity, type OwnLease, printPublicIp } from '../core/overlay/own.ts'
 import { ownRecord } from '../core/overlay/own-record.ts'
 import { encodeRecord, nodeOf, type StoredRecord } from '../core/overlay/record.ts'
@@ -32,6 +37,8 @@ export interface Acquired extends OwnLease {
 
 export interface AcquireOptions {
   readonly store: LeaseStore
+  /** The records to choose by. They may be a moment old: each claim is guarded by the revision of its key. */
+  readonly view$: Observable<Pick<StoreView, 'records'>>
   readonly network: Network
   readonly me: OwnIdentity
   /** Key that this host held last. */
@@ -48,7 +55,7 @@ export interface AcquireOptions {
  * Errors with a transient {@link Fault} when another attempt may succeed.
  */
 export const acquire$ = (options: AcquireOptions): Observable<Acquired> =>
-  options.store.read$().pipe(
+  options.view$.pipe(
     concatMap((view) => {
       const shared = sharedAddressFault(view.records, options.me)
       if (shared) return throwError(() => shared)
@@ -66,7 +73,7 @@ class Attempt {
   readonly #newLease$: Observable<string>
   #granted: string | undefined
 
-  constructor(options: AcquireOptions, view: StoreView) {
+  constructor(options: AcquireOptions, view: Pick<StoreView, 'records'>) {
     const { me, network, random, previous } = options
     this.#options = options
     this.#value = encodeRecord(ownRecord(me, network.config.backend))
@@ -171,9 +178,13 @@ class Attempt {
 type Hook = Pick<Acquired, 'leaseId' | 'remainingSeconds'>
 
 /** Records of ours that are left from an earlier subnet: peers should see one of each host. */
-function dropOthers$(options: AcquireOptions, view: StoreView, lease: Acquired): Observable<never> {
-  const others = view.records.filter(
-    (r) => r.key !== lease.key && r.leaseId !== '0' && nodeOf(r.value) === options.me.node,
+function dropOthers$(
+  options: AcquireOptions,
+  view: Pick<StoreView, 'records'>,
+  lease: Acquired,
+): Observable<never> {
+  const others = recordsNaming(view.records, options.me).filter(
+    (r) => r.key !== lease.key && r.leaseId !== '0',
   )
   return merge(...others.map((r) => options.store.release$(r.key, r.modRevision))).pipe(
     ignoreElements(),

@@ -62,6 +62,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       settings,
       lastRun,
       records$,
+      listed: () => forwarding.mayPrune,
     })
     const deviceStates$ = devices$({ kernel, specs$, random: () => clock.random() })
     const outcomes$ = reconcile$({

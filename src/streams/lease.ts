@@ -18,7 +18,7 @@ import {
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { nodeOf } from '../core/overlay/record.ts'
-import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
+import type { RecordEvent, StoreEvent, StoreView } from '../ports/lease-store.ts'
 import { type Acquired, acquire$, type AcquireOptions } from './acquire.ts'
 import { retryBackoff } from './operators/retry-backoff.ts'
 import { retryTold } from './operators/retry-told.ts'
@@ -39,11 +39,13 @@ export type OnConflict = 'renumber' | 'hold' | 'exit'
 /** A subnet held, with the revision of its record. */
 export type Held = Omit<Acquired, 'did' | 'remainingSeconds'>
 
-export interface LeaseOptions extends Omit<AcquireOptions, 'insist'> {
+export interface LeaseOptions extends Omit<AcquireOptions, 'insist' | 'view$'> {
   readonly onConflict: OnConflict
   /** What the last run held; in force until etcd says otherwise. */
   readonly saved: Held | undefined
   readonly records$: Observable<StoreEvent<RecordEvent>>
+  /** Whether {@link records$} has given its first list; while it hasn't, that one is on its way. */
+  readonly listed: () => boolean
 }
 
 /**
@@ -57,6 +59,7 @@ export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
   const attempt$ = defer(() =>
     acquire$({
       ...options,
+      view$: view$(options),
       previous: held?.key ?? options.previous,
       insist: onConflict === 'renumber' ? undefined : held?.key,
     }),
@@ -90,6 +93,20 @@ export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
   const { saved } = options
   return saved ? concat(of<LeaseState>({ kind: 'unsure', lease: saved, fault: undefined }), again$) : again$
 }
+
+/** How long an attempt waits for the list that the watch should be about to give. */
+const patienceMs = 1000
+
+/** At start the watch is about to list all records: asking for the same once more would double the wait. */
+const view$ = ({ records$, listed, store }: LeaseOptions): Observable<Pick<StoreView, 'records'>> =>
+  defer(() => {
+    if (listed()) return store.read$()
+    const list$ = records$.pipe(
+      concatMap((event) => (event.kind === 'value' && event.value.kind === 'snapshot' ? [event.value] : [])),
+    )
+    // What keeps it away is for the question itself to find out.
+    return merge(list$, timer(patienceMs).pipe(concatMap(() => store.read$()))).pipe(take(1))
+  })
 
 const isConflict = (error: unknown): error is Fault => Fault.is(error) && error.code === 'lease-conflict'
 

@@ -39,6 +39,8 @@ interface Options {
   readonly settings: AgentSettings
   readonly lastRun: LastRun
   readonly records$: Observable<StoreEvent<RecordEvent>>
+  /** {@link records$} has given its first list. */
+  readonly listed: () => boolean
 }
 
 /** A host on a network; which subnet it holds comes after. */
@@ -49,7 +51,7 @@ interface Self {
 }
 
 export const whoWeAre = (options: Options): WhoWeAre => {
-  const { world, settings, lastRun, records$ } = options
+  const { world, settings, lastRun, records$, listed } = options
   let held = savedLease(lastRun.saved)
   const networks$ = network$({ store: world.store, saved: lastRun.saved?.config, lease: () => held }).pipe(
     shareLatest(),
@@ -69,7 +71,7 @@ export const whoWeAre = (options: Options): WhoWeAre => {
   )
   const leases$ = selves$.pipe(
     switchMap((self) =>
-      ownLease$({ ...leaseTerms(options, self), records$, saved: fitting(held, self.network) }),
+      ownLease$({ ...leaseTerms(options, self), records$, listed, saved: fitting(held, self.network) }),
     ),
     tap((state) => (held = state.kind === 'acquiring' ? held : state.lease)),
     shareLatest(),

@@ -1,4 +1,5 @@
 import { Cidr } from '../net/cidr.ts'
+import { Ipv4 } from '../net/ipv4.ts'
 import { Ipv6 } from '../net/ipv6.ts'
 import { type IndexRange, Subnets } from '../net/subnets.ts'
 import { Fault } from '../fault.ts'
@@ -32,7 +33,6 @@ export interface Candidate {
 interface Listed {
   readonly stored: StoredRecord
   readonly key: SubnetKey
-  readonly record: LeaseRecord | undefined
 }
 
 /**
@@ -48,7 +48,8 @@ export function* allocationCandidates(view: AllocationView): Generator<Candidate
   }
   const { previous } = view
   // Somebody has overwritten our record with garbage: the subnet is still ours, and its containers run.
-  const spoiled = listed.find(({ key, record }) => !record && previous && sameKey(key, previous))
+  const previousText = previous && printSubnetKey(previous)
+  const spoiled = listed.find(({ stored }) => stored.key === previousText && !recordOf(stored))
   const taken = listed.filter((other) => other !== spoiled).map(({ key }) => key)
   if (
     previous &&
@@ -64,7 +65,8 @@ export function* allocationCandidates(view: AllocationView): Generator<Candidate
 
 /** Flannel lets two hosts with one address share a lease without a word; we say who they are. */
 export const sharedAddressFault = (records: readonly StoredRecord[], me: OwnIdentity): Fault | undefined => {
-  for (const { stored, record } of records.flatMap(list)) {
+  for (const stored of records.filter(mentions(me))) {
+    const record = parseSubnetKey(stored.key) && recordOf(stored)
     if (record?.node === undefined || record.node === me.node) continue
     const same4 = record.publicIp !== undefined && record.publicIp === me.ipv4?.publicIp
     const same6 = record.publicIp6 !== undefined && record.publicIp6 === me.ipv6?.publicIp
@@ -89,10 +91,27 @@ const candidate = (key: SubnetKey, kind: Candidate['kind'], guardModRevision: nu
 /** A key that is none takes no subnet; a value that is none still does. */
 const list = (stored: StoredRecord): readonly Listed[] => {
   const key = parseSubnetKey(stored.key)
-  if (!key) return []
-  const decoded = decodeRecord(stored.value)
-  return [{ stored, key, record: decoded.kind === 'valid' ? decoded.value : undefined }]
+  return key ? [{ stored, key }] : []
 }
+
+const recordOf = ({ value }: StoredRecord): LeaseRecord | undefined => {
+  const decoded = decodeRecord(value)
+  return decoded.kind === 'valid' ? decoded.value : undefined
+}
+
+/**
+ * Spares the decoding of ten thousand values of which none is this host's: a node id and a dotted quad have one
+ * spelling each, unless JSON's escapes hide them. An IPv6 address has many.
+ */
+const mentions = ({ node, ipv4, ipv6 }: OwnIdentity): ((stored: StoredRecord) => boolean) => {
+  if (ipv6) return () => true
+  const names = [node, ...(ipv4 ? [Ipv4.print(ipv4.publicIp)] : []), '\\']
+  return ({ value }) => names.some((name) => value.includes(name))
+}
+
+/** The records that name this host, by its id. */
+export const recordsNaming = (records: readonly StoredRecord[], me: OwnIdentity): readonly StoredRecord[] =>
+  records.filter(mentions(me)).filter((stored) => recordOf(stored)?.node === me.node)
 
 /**
  * A host's subnet of this network, of whatever length: none is larger than a quarter of the network (flannel's rule
@@ -105,18 +124,22 @@ const isPartOf = (subnet: Cidr | undefined, network: Cidr | undefined): boolean 
 
 /** Ours by node id before ours by address, then the newest, as peers see it. */
 const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): readonly Listed[] => {
-  const isMine = ({ record }: Listed): boolean => record !== undefined && isOwn(record, me)
-  const foreign = listed.filter((other) => !isMine(other))
-  return listed
-    .filter(isMine)
+  const mine = new Map<Listed, LeaseRecord>()
+  const mayBeOurs = mentions(me)
+  for (const one of listed) {
+    const record = mayBeOurs(one.stored) ? recordOf(one.stored) : undefined
+    if (record && isOwn(record, me)) mine.set(one, record)
+  }
+  const rank = (own: Listed): number => (mine.get(own)?.node === undefined ? 0 : 1)
+  return [...mine.keys()]
     .filter(({ key }) => fits(key, config))
-    .filter((own) => !foreign.some((other) => isOlder(other, own) && overlap(other.key, own.key)))
+    .filter(
+      (own) =>
+        !listed.some((other) => !mine.has(other) && isOlder(other, own) && overlap(other.key, own.key)),
+    )
     .sort((a, b) => rank(b) - rank(a) || b.stored.modRevision - a.stored.modRevision)
 }
-const rank = ({ record }: Listed): number => (record?.node === undefined ? 0 : 1)
 const isOlder = (a: Listed, b: Listed): boolean => a.stored.createRevision < b.stored.createRevision
-
-const sameKey = (a: SubnetKey, b: SubnetKey): boolean => printSubnetKey(a) === printSubnetKey(b)
 
 const overlap = (a: SubnetKey, b: SubnetKey): boolean =>
   overlapping(a.subnet, b.subnet) || overlapping(a.subnet6, b.subnet6)

@@ -44,7 +44,7 @@ describe('etcd under fault: crowds', function () {
         return lastValueFrom(
           acquire$({
             ...{ store, network: state.network, ttlSeconds: 600, random: Math.random },
-            ...{ previous: undefined, insist: undefined },
+            ...{ previous: undefined, insist: undefined, view$: store.read$() },
             me,
           }),
         )

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Subject } from 'rxjs'
+import { delay, NEVER, share, Subject } from 'rxjs'
 import { Fault } from '../../../src/core/fault.ts'
 import type { RecordEvent, StoreEvent } from '../../../src/ports/lease-store.ts'
 import { type Held, type LeaseState, ownLease$ } from '../../../src/streams/lease.ts'
@@ -35,6 +35,26 @@ describe('ownLease$', () => {
     expect(kinds(states).length).to.be.within(3, 5)
     expect(states.last).to.deep.include({ kind: 'owned', remainingSeconds: 86_400 })
     expect(leasing.store.revision).to.equal(revision)
+  })
+
+  it('chooses by the list that the watch is about to give, and asks for no other', () => {
+    const records$ = leasing.store.records$.pipe(delay(500), share())
+    const watching = records$.subscribe()
+    leasing.store.put('10.5.1.0-24', valueOf(9), '0')
+    leasing.store.failNext('read$', Fault.of('etcd-unreachable'))
+    hold({ records$, listed: () => false })
+    expect(states.values).to.deep.equal([])
+    leasing.time.advance(500)
+    expect(states.last).to.deep.include({ kind: 'owned' })
+    expect(states.last.kind === 'owned' && states.last.lease.key).to.equal('10.5.3.0-24') // not the taken one
+    watching.unsubscribe()
+  })
+
+  it('asks by itself when the list does not come', () => {
+    hold({ records$: NEVER, listed: () => false })
+    expect(states.values).to.deep.equal([])
+    leasing.time.advance(1000)
+    expect(kinds(states)).to.deep.equal(['owned'])
   })
 
   it('asks three times in the life of a short lease', () => {

@@ -29,6 +29,7 @@ export class Leasing {
     const random = (): number => 0
     return {
       store,
+      view$: store.read$(),
       network,
       me,
       previous: undefined,
@@ -41,7 +42,14 @@ export class Leasing {
 
   holding(change: Partial<LeaseOptions> = {}): LeaseOptions {
     const records$ = this.store.records$.pipe(share())
-    return { ...this.acquiring(), onConflict: 'renumber', saved: undefined, records$, ...change }
+    return {
+      ...this.acquiring(),
+      onConflict: 'renumber',
+      saved: undefined,
+      records$,
+      listed: () => true,
+      ...change,
+    }
   }
 
   /** Keeps what a stream emits, and how it ended. */

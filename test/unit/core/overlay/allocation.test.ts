@@ -40,6 +40,14 @@ describe('allocationCandidates', () => {
     expect(first(2, { records: [recordOf(2), mine(7)] })[0]).to.equal('own 10.5.7.0-24 @107')
   })
 
+  it('recognises our record however its JSON is escaped', () => {
+    const escaped = { node: '"\\u006de"', address: '"192.0.2\\u002e1"' }
+    const byNode = recordOf(7, { value: valueOf(7, { Node: 'me' }).replace('"me"', escaped.node) })
+    expect(first(1, { records: [byNode] })).to.deep.equal(['own 10.5.7.0-24 @107'])
+    const byAddress = recordOf(7, { value: flannelValue.replace('"192.168.64.3"', escaped.address) })
+    expect(first(1, { records: [byAddress] })).to.deep.equal(['own 10.5.7.0-24 @107'])
+  })
+
   it('recognises what flannel left on this host by its address', () => {
     const records = [recordOf(7, { value: flannelValue.replace('192.168.64.3', '192.0.2.1') })]
     expect(first(1, { records })).to.deep.equal(['own 10.5.7.0-24 @107'])
