@@ -1,5 +1,6 @@
 import {
   AsyncSubject,
+  EMPTY,
   firstValueFrom,
   fromEvent,
   lastValueFrom,
@@ -18,9 +19,11 @@ import { type ControlRoutes, serveControl$ } from '../adapters/host/control.ts'
 import { openLog } from '../adapters/host/log.ts'
 import { wallTime } from '../adapters/host/clock.ts'
 import type { Settings } from '../config/settings.ts'
+import type { Host } from '../ports/host.ts'
 import type { Log } from '../ports/log.ts'
 import { agent$, type AgentView } from '../streams/agent.ts'
 import { narrator } from '../streams/narrate.ts'
+import { rememberLastPeers$ } from '../streams/remember.ts'
 import { describeAgent, describeHealth, describePeers, type ProcessFacts } from '../streams/report.ts'
 import { version } from '../version.ts'
 import { leaveHost } from './leave.ts'
@@ -58,6 +61,7 @@ export const runAgent = async (invocation: Invocation): Promise<number> => {
       world.host.notify('STOPPING=1')
       log.info('agent.stopping', { why })
       if (why === 'leave') await departure.complete(leaveHost(world, s))
+      else await lastValueFrom(outside.lastWords$(world.host), { defaultValue: undefined })
     })
   } finally {
     close() // or its sockets would keep a process alive that has given up
@@ -117,6 +121,11 @@ class Outside {
       },
       post: { '/leave': leave },
     }
+  }
+
+  /** Emits what went wrong; a disk that can't be written has been told of before. */
+  lastWords$(host: Host): Observable<unknown> {
+    return this.#view ? rememberLastPeers$(host, this.#view.forwarding) : EMPTY
   }
 
   readonly show = (view: AgentView): void => {

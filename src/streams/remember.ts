@@ -68,8 +68,15 @@ export const rememberPeers$ = (
   records$.pipe(
     filter(({ kind }) => kind === 'value'),
     throttleTime(1000, asyncScheduler, { leading: true, trailing: true }),
-    runLatest(() => told$(host.savePeers$(recordsToKeep(forwarding)))),
+    runLatest(() => savePeers$(host, forwarding)),
   )
+
+/** For an agent that is told to stop: the last second's changes, unless all it knows is from the disk anyway. */
+export const rememberLastPeers$ = (host: Host, forwarding: Forwarding): Observable<Fault> =>
+  forwarding.mayPrune ? savePeers$(host, forwarding) : EMPTY
+
+const savePeers$ = (host: Host, forwarding: Forwarding): Observable<Fault> =>
+  told$(host.savePeers$(recordsToKeep(forwarding)))
 
 /** A disk that can't be written is told, and nothing waits for it. */
 const told$ = (write$: Observable<void>): Observable<Fault> =>

@@ -38,6 +38,17 @@ export const remove = async (path: string): Promise<void> => {
   })
 }
 
+/** One piece of work after the other, in the order of asking: nobody overtakes what an asker who left has begun. */
+export class InTurn {
+  #last: Promise<unknown> = Promise.resolve()
+
+  run<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => undefined)
+    return turn
+  }
+}
+
 const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
 
 // A Fault is a value that travels in the error channel: streams tell it from a bug by Fault.is.

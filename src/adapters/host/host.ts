@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { uptime } from 'node:os'
 import { join } from 'node:path'
-import { concatMap, defer, map, type Observable } from 'rxjs'
+import { defer, map, type Observable } from 'rxjs'
 import type { StoredRecord } from '../../core/overlay/record.ts'
 import type { Host, SavedState } from '../../ports/host.ts'
-import { readText, remove, writeAtomically } from './files.ts'
+import { InTurn, readText, remove, writeAtomically } from './files.ts'
 import { nodeId, vtepMac } from './identity.ts'
 import { notifier, type SendUnixDatagram } from './notify.ts'
 import { parsePeers, parseState } from './saved.ts'
@@ -19,6 +19,13 @@ export interface HostOptions {
 export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions): Host => {
   const stateFile = join(stateDir, 'state.json')
   const peersFile = join(stateDir, 'peers.json')
+  const files = new InTurn()
+  const writeIfChanged$ = (path: string, text: string): Observable<void> =>
+    defer(() =>
+      files.run(async () => {
+        if ((await readText(path)) !== text) await writeAtomically(path, text)
+      }),
+    )
   const readSubnetEnv$ = (): Observable<string | undefined> => defer(() => readText(subnetFile))
   return {
     load$: () => defer(() => readText(stateFile)).pipe(map(parseState)),
@@ -27,10 +34,12 @@ export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions
     savePeers$: (records: readonly StoredRecord[]) =>
       writeIfChanged$(peersFile, `${JSON.stringify(records)}\n`),
     forget$: () =>
-      defer(async () => {
-        await Promise.all([remove(stateFile), remove(peersFile)])
-      }),
-    removeSubnetEnv$: () => defer(() => remove(subnetFile)),
+      defer(() =>
+        files.run(async () => {
+          await Promise.all([remove(stateFile), remove(peersFile)])
+        }),
+      ),
+    removeSubnetEnv$: () => defer(() => files.run(() => remove(subnetFile))),
     readSubnetEnv$,
     writeSubnetEnv$: (text) => writeIfChanged$(subnetFile, text),
     nodeId,
@@ -40,13 +49,6 @@ export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions
     notify: notifier(sendUnixDatagram),
   }
 }
-
-const writeIfChanged$ = (path: string, text: string): Observable<void> =>
-  defer(() => readText(path)).pipe(
-    concatMap(async (there) => {
-      if (there !== text) await writeAtomically(path, text)
-    }),
-  )
 
 /** Needs CAP_NET_ADMIN only (net/core/sysctl_net: net_ctl_permissions); a read-only /proc/sys is told, not fatal. */
 async function forwardIpv4(): Promise<boolean> {

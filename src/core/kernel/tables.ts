@@ -84,11 +84,14 @@ export class Tables {
    * remove route, neighbour, FDB. Adding before removing means that a moved peer is never without a way.
    *
    * Take no more than is written at once: what is taken and waits could undo what a miss writes meanwhile.
+   *
+   * Without `prune` what stands is neither removed nor replaced: etcd has not spoken, and the kernel, which the agent
+   * before this one wrote, is newer than the disk.
    */
   take(now: Millis, options: { readonly limit: number; readonly prune: boolean }): readonly Op[] {
     const ops: Op[] = []
     const room = (): number => options.limit - ops.length
-    for (const table of this.#all) ops.push(...table.takeAdds(now, room()))
+    for (const table of this.#all) ops.push(...table.takeAdds(now, room(), options.prune))
     if (options.prune) for (const table of this.#all.toReversed()) ops.push(...table.takeRemoves(now, room()))
     return ops
   }

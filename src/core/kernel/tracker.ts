@@ -131,9 +131,13 @@ export class Tracker<R extends Row> {
       this.#failures.set(key, { ...failure, retryAt: Millis.of(0) })
   }
 
-  /** Takes at most `limit` rows that are owed and due, and believes from now on that they stand. */
-  takeAdds(now: Millis, limit: number): Op[] {
-    return this.#take(this.#owedAdds, { now, limit }, (key) => {
+  /**
+   * Takes at most `limit` rows that are owed and due, and believes from now on that they stand. Unless `mayReplace`,
+   * a row that stands with other content is left as it is.
+   */
+  takeAdds(now: Millis, limit: number, mayReplace = true): Op[] {
+    const waits = (key: RowKey): boolean => !mayReplace && this.#actual.has(key) && !this.#failures.has(key)
+    return this.#take(this.#owedAdds, { now, limit, waits }, (key) => {
       const row = this.#desired.get(key)
       if (!row) return undefined
       const replace = this.#actual.has(key)
@@ -166,13 +170,13 @@ export class Tracker<R extends Row> {
 
   #take(
     owed: Set<RowKey>,
-    bounds: { now: Millis; limit: number },
+    bounds: { now: Millis; limit: number; waits?: (key: RowKey) => boolean },
     opFor: (key: RowKey) => Op | undefined,
   ): Op[] {
     const ops: Op[] = []
     for (const key of owed) {
       if (ops.length >= bounds.limit) break
-      if ((this.#failures.get(key)?.retryAt ?? 0) > bounds.now) continue
+      if ((this.#failures.get(key)?.retryAt ?? 0) > bounds.now || bounds.waits?.(key)) continue
       owed.delete(key)
       this.#changedMeanwhile?.set(key, 'us')
       const op = opFor(key)

@@ -128,6 +128,28 @@ describe('etcd under fault: agents', function () {
     }),
   )
 
+  it(`${row(16)} (without etcd)`, () =>
+    lab.row(async () => {
+      await lab.churn.stop()
+      await lab.converged()
+      const rows = await tableLines(spare)
+      await spare.agent?.kill('SIGKILL') // so soon that the disk is older than the kernel
+      await lab.all((member) => member.refuse())
+      await spare.startAgent()
+      await lab.reasons(spare, (codes) => codes.includes('no-snapshot') && codes.includes('etcd-unreachable'))
+      await statusBecomes(spare, 'degraded', ({ health }) => health.state === 'degraded')
+      expect(await tableLines(spare)).to.include.members(rows)
+    }))
+
+  it(`${row(16)} (told to stop)`, () =>
+    lab.row(async () => {
+      await lab.churn.stop()
+      await lab.converged()
+      await spare.agent?.kill('SIGTERM')
+      await lab.remembered(spare)
+      await lab.restart(spare)
+    }))
+
   it(row(17), async () => {
     const container = spare.containers[0] ?? (await spare.addContainer('d'))
     await lab.row(async () => {

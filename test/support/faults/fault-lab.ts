@@ -12,7 +12,7 @@ import { cpuShares } from './cpu.ts'
 import { EtcdAccess } from './etcd-access.ts'
 import { experimenter, joinUnderlay } from './join-underlay.ts'
 import { Member } from './member.ts'
-import { differencesOn, type Expected } from './oracle.ts'
+import { compare, differencesOn, type Expected, recordLine } from './oracle.ts'
 import { PingMesh } from './ping-mesh.ts'
 import { Wires } from './wires.ts'
 
@@ -261,11 +261,14 @@ export class FaultLab {
    * that is what the host knows after a power failure.
    */
   async remembered(host: Host): Promise<void> {
-    const keys = `${prefix}/subnets/`
-    const wanted = (await this.etcd.list(keys)).map(({ key, value }) => `${key.toString().slice(keys.length)} ${value.toString()}`) // prettier-ignore
+    const wanted = (await this.etcd.list(`${prefix}/subnets/`)).map(recordLine)
+    let differ: readonly string[] = []
     await eventually(`${host.name} remembers`, async () => {
-      const kept = new Set((await host.keptRecords()).map(({ key, value }) => `${key} ${value}`))
-      return kept.size === wanted.length && wanted.every((text) => kept.has(text)) ? true : undefined
+      const kept = (await host.keptRecords()).map(({ key, value }) => `${key} ${value}`)
+      differ = compare('the disk', wanted, kept)
+      return differ.length === 0 ? true : undefined
+    }).catch((error: unknown) => {
+      throw new Error([String(error), ...differ.slice(0, 12)].join('\n'))
     })
   }
 

@@ -32,6 +32,9 @@ const listed = ({ key, value }: IKeyValue): Listed => {
 const keyIn = (key: Buffer): string => key.toString().slice(`${prefix}/subnets/`.length)
 const subnetIn = (key: Buffer): string => keyIn(key).replace('-', '/')
 
+/** A record as etcd has it, without the prefix of its key. */
+export const recordLine = ({ key, value }: IKeyValue): string => `${keyIn(key)} ${value.toString()}`
+
 /** How etcd's list, one agent's view and that host's kernel differ, a line each. */
 export const differencesOn = async (
   host: Host,
@@ -77,7 +80,12 @@ const kernelRows = async (host: Host, device: string): Promise<readonly string[]
   ]
 }
 
-const compare = (who: string, wanted: readonly string[], found: readonly string[]): readonly string[] => {
+/** What `who` has of the wanted lines, and beyond them. */
+export const compare = (
+  who: string,
+  wanted: readonly string[],
+  found: readonly string[],
+): readonly string[] => {
   const [isWanted, isFound] = [new Set(wanted), new Set(found)]
   return [
     ...wanted.filter((text) => !isFound.has(text)).map((text) => `${who} lacks ${text}`),

@@ -35,6 +35,15 @@ describe('Tracker', () => {
     expect(takeAll()).to.deep.equal([{ verb: 'add', row: fdb(2, '192.0.2.99'), replace: true }])
   })
 
+  it('leaves a row that differs for as long as nothing may be replaced, and adds what is absent', () => {
+    table.dumped([fdb(2)])
+    table.want(fdb(2, '192.0.2.99'))
+    table.want(fdb(3))
+    expect(table.takeAdds(at(0), Infinity, false)).to.deep.equal([{ verb: 'add', row: fdb(3) }])
+    expect(table.nextRetry(), 'nothing to wake for').to.equal(undefined)
+    expect(takeAll()).to.deep.equal([{ verb: 'add', row: fdb(2, '192.0.2.99'), replace: true }])
+  })
+
   it('owes again what somebody took away or changed, and not what somebody put as wanted', () => {
     table.want(fdb(2))
     takeAll()
