@@ -1,5 +1,6 @@
 // The table engine by itself, in the namespace that it is started in: write-rows.ts <interface index>
 // Commands on standard input: `<add|del> <kind> <count>`; the answer is a line of JSON.
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { lastValueFrom } from 'rxjs'
 import { openKernel } from '../../src/adapters/netlink/kernel.ts'
@@ -11,10 +12,14 @@ const link = Number(process.argv[2])
 const kernel = openKernel()
 const tables = new Tables()
 
+/** Of the main thread alone: proc(5), schedstat, in ns. */
+const cpuMs = () => Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e6
+
 /** As streams/reconcile.ts does it: what is owed, a datagram at a time, until nothing is. */
 const flush = async () => {
   let refused = 0
   let slowestMs = 0
+  const cpu = cpuMs()
   const start = performance.now()
   for (;;) {
     const before = performance.now()
@@ -25,7 +30,7 @@ const flush = async () => {
     refused += refusals.length
     for (const { op, fault } of refusals) tables.refused(op, fault, Millis.of(before))
   }
-  return { ms: performance.now() - start, slowestMs, refused }
+  return { ms: performance.now() - start, cpuMs: cpuMs() - cpu, slowestMs, refused }
 }
 
 console.log('ready')
