@@ -4,9 +4,11 @@
  * is touched after its environment is gone. Options, names and events are raw-socket.ts's business.
  */
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <node_api.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -22,6 +24,7 @@ typedef struct {
   napi_async_cleanup_hook_handle cleanup;
   uv_poll_t poll;
   int fd;
+  size_t longest; /* datagram that is received whole: more is gathered while so much is left of the buffer */
   bool open;
   int owners; /* the JavaScript handle and libuv's; the last one frees */
 } Socket;
@@ -71,26 +74,52 @@ static void call(Socket *s, napi_ref callback, size_t argc, const int64_t *argv)
   napi_close_handle_scope(s->env, scope);
 }
 
-static void receive(Socket *s) {
-  napi_handle_scope scope;
-  napi_value buffer;
-  void *bytes = NULL;
-  size_t size = 0;
-  napi_open_handle_scope(s->env, &scope);
-  napi_get_reference_value(s->env, s->buffer, &buffer);
-  napi_get_buffer_info(s->env, buffer, &bytes, &size);
-  for (uint64_t end = uv_hrtime() + NANOSECONDS_PER_POLL; s->open && uv_hrtime() < end;) {
+/*
+ * Reads one datagram, or of what the kernel has to say all that fits, one behind the other as in a single datagram.
+ * Answers 0, or the errno that ended it; in `got` the length, the sender's port and its groups.
+ */
+static int gather(Socket *s, char *bytes, size_t size, int64_t got[3]) {
+  bool gathers = s->longest < size;
+  memset(got, 0, 3 * sizeof *got);
+  do {
     struct sockaddr_nl from = {0};
     socklen_t from_length = sizeof from;
-    ssize_t n = recvfrom(s->fd, bytes, size, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &from_length);
-    if (n >= 0) {
-      call(s, s->on_message, 3, (int64_t[]){n, from.nl_pid, from.nl_groups});
-    } else if (errno == EAGAIN) {
-      break;
-    } else if (errno != EINTR) {
-      call(s, s->on_error, 1, (int64_t[]){-errno}); /* ENOBUFS: what is queued still comes */
-      break;
-    }
+    size_t room = size - got[0];
+    ssize_t n = recvfrom(s->fd, bytes + got[0], room, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &from_length);
+    if (n < 0) return errno;
+    if (gathers && from.nl_pid != 0) continue;
+    if (gathers && (size_t)n > room) return ENOBUFS; /* a part is lost: the same as an overrun */
+    got[0] += gathers ? NLMSG_ALIGN(n) : n;
+    got[1] = from.nl_pid;
+    got[2] = from.nl_groups;
+  } while (gathers && size - got[0] >= s->longest);
+  return 0;
+}
+
+static void *buffer_of(Socket *s, size_t *size) {
+  napi_value buffer;
+  void *bytes = NULL;
+  napi_get_reference_value(s->env, s->buffer, &buffer);
+  napi_get_buffer_info(s->env, buffer, &bytes, size);
+  return bytes;
+}
+
+/* ENOBUFS: what is queued still comes. */
+static void complain(Socket *s, int error) {
+  if (error != 0 && error != EAGAIN && error != EINTR && s->open) call(s, s->on_error, 1, (int64_t[]){-error});
+}
+
+static void receive(Socket *s) {
+  napi_handle_scope scope;
+  size_t size = 0;
+  int error = 0;
+  napi_open_handle_scope(s->env, &scope);
+  void *bytes = buffer_of(s, &size);
+  for (uint64_t end = uv_hrtime() + NANOSECONDS_PER_POLL; (error == 0 || error == EINTR) && s->open && uv_hrtime() < end;) {
+    int64_t got[3];
+    error = gather(s, bytes, size, got);
+    if (got[0] > 0) call(s, s->on_message, 3, got);
+    complain(s, error);
   }
   napi_close_handle_scope(s->env, scope);
 }
@@ -125,15 +154,16 @@ static Socket *unpack(napi_env env, napi_callback_info info, napi_value argv[5],
   return s != NULL && s->open ? s : NULL;
 }
 
-/* open(protocol, port, buffer, onMessage(length, fromPort, fromGroups), onError(errno)) → handle or -errno */
+/* open(protocol, port, buffer, onMessage(length, fromPort, fromGroups), onError(errno), longest?) → handle or -errno */
 static napi_value Open(napi_env env, napi_callback_info info) {
-  size_t argc = 5;
-  napi_value argv[5], handle, name;
+  size_t argc = 6;
+  napi_value argv[6], handle, name;
   int32_t protocol = 0;
-  uint32_t port = 0;
+  uint32_t port = 0, longest = 0;
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
   napi_get_value_int32(env, argv[0], &protocol);
   napi_get_value_uint32(env, argv[1], &port);
+  napi_get_value_uint32(env, argv[5], &longest);
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (fd < 0) return number(env, -errno);
   struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_pid = port};
@@ -148,6 +178,7 @@ static napi_value Open(napi_env env, napi_callback_info info) {
   }
   s->env = env;
   s->fd = fd;
+  s->longest = longest == 0 ? SIZE_MAX : longest;
   s->open = true;
   s->owners = 2;
   s->poll.data = s;
@@ -180,6 +211,27 @@ static napi_value Send(napi_env env, napi_callback_info info) {
   do sent = sendto(s->fd, bytes, n[1], 0, (struct sockaddr *)&to, sizeof to);
   while (sent < 0 && errno == EINTR);
   return number(env, sent < 0 ? -errno : 0);
+}
+
+/* receive(handle) → how many bytes waited and are in the buffer now, or -errno */
+static napi_value Receive(napi_env env, napi_callback_info info) {
+  UNPACK;
+  size_t size = 0;
+  int64_t got[3];
+  void *bytes = buffer_of(s, &size);
+  int error = gather(s, bytes, size, got);
+  complain(s, error);
+  return number(env, got[0]);
+}
+
+/* setFilter(handle, program) → 0 or -errno. A struct sock_filter for each eight bytes; 0 from it and the message is dropped. */
+static napi_value SetFilter(napi_env env, napi_callback_info info) {
+  UNPACK;
+  size_t size = 0;
+  struct sock_fprog program = {0};
+  if (napi_get_buffer_info(env, argv[1], (void **)&program.filter, &size) != napi_ok) return number(env, -EINVAL);
+  program.len = size / sizeof(struct sock_filter);
+  return number(env, setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0);
 }
 
 /* setOption(handle, level, name, value) → 0 or -errno */
@@ -238,7 +290,7 @@ static napi_value SendUnixDatagram(napi_env env, napi_callback_info info) {
 }
 
 NAPI_MODULE_INIT() {
-  const struct { const char *name; napi_callback function; } functions[] = {{"open", Open}, {"send", Send}, {"setOption", SetOption}, {"getOption", GetOption},
+  const struct { const char *name; napi_callback function; } functions[] = {{"open", Open}, {"send", Send}, {"receive", Receive}, {"setFilter", SetFilter}, {"setOption", SetOption}, {"getOption", GetOption},
                    {"port", Port}, {"keepAlive", KeepAlive}, {"close", Close}, {"sendUnixDatagram", SendUnixDatagram}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;

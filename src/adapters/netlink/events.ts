@@ -1,12 +1,14 @@
 import { type Observable, Subject } from 'rxjs'
-import type { Ip } from '../../core/net/ip.ts'
 import type { KernelEvent } from '../../ports/kernel.ts'
 import { readAddress, readLink } from './decode-link.ts'
-import { NeighMessage, hasOurMetric, neighSighting, readNeigh, readRoute } from './decode.ts'
+import { NeighMessage, fdbStands, hasOurMetric, neighSighting, readNeigh, readRoute } from './decode.ts'
 import type { FdbEchoes } from './fdb-echoes.ts'
+import { ownWritesFilter } from './own-writes.ts'
 import { RawSocket } from './raw-socket.ts'
 import { AF_BRIDGE, GROUP, NLM_F, NUD, RTM, eachMessage, messageFlags, messagePort } from './wire.ts'
 
+/** Of what waits, so much is read and decoded before anybody else gets a turn: some 500 messages. */
+const GATHER_BYTES = 128 << 10
 /** Room for some 12,000 misses (650 bytes each as the kernel counts) while the event loop is busy. */
 const RECEIVE_BYTES = 8 << 20
 
@@ -17,25 +19,25 @@ export interface EventsOptions {
 
 /** Everything that the kernel says unasked, on one socket. */
 export class Events {
-  readonly #socket = new RawSocket(0)
+  readonly #socket = new RawSocket(0, { gatherBytes: GATHER_BYTES })
   readonly #subject$ = new Subject<KernelEvent>()
   readonly #neigh = new NeighMessage()
   readonly #echoes: FdbEchoes
-  /** Addresses whose rows we removed: neighbour.c tells it in two messages, the second without our port id. */
-  readonly #leaving = new Set<Ip>()
-  /** Port id of the socket that we write with: its consequences are no news. */
-  ownPort = -1
   readonly events$: Observable<KernelEvent> = this.#subject$.asObservable()
 
   constructor(options: EventsOptions) {
     this.#echoes = options.echoes
     this.#socket.setRecvBufferSize(options.receiveBufferBytes ?? RECEIVE_BYTES)
-    this.#socket.onDatagram = (b, length, fromPort) => {
-      if (fromPort === 0) eachMessage(b, length, (type, start, end) => this.#take(b, type, start, end))
-    }
+    this.#socket.onDatagram = (b, length) =>
+      eachMessage(b, length, (type, start, end) => this.#take(b, type, start, end))
     // Only ENOBUFS reaches a bound netlink socket; whatever else it might be, only a dump tells the truth then.
     this.#socket.on('error', () => this.#subject$.next({ kind: 'overrun' }))
     for (const group of Object.values(GROUP)) this.#socket.addMembership(group)
+  }
+
+  /** What the socket with this port id writes is no news. */
+  passOver(port: number): void {
+    this.#socket.setFilter(ownWritesFilter(port))
   }
 
   emit(event: KernelEvent): void {
@@ -90,31 +92,18 @@ export class Events {
   #neighbour(b: Buffer, isNew: boolean, start: number, end: number): void {
     const m = this.#neigh
     readNeigh(b, start, end, m)
+    if (m.family === AF_BRIDGE && this.#echoes.recognise(isNew && fdbStands(m) ? 'add' : 'remove', m)) return
     const seen = neighSighting(m)
     if (!seen) return
-    const by = messagePort(b, start)
     // In the place of ours stands something else, or an address that nobody answered for: either way ours is gone.
     const verb = isNew && seen.standing ? 'add' : 'remove'
-    if (m.family === AF_BRIDGE) {
-      if (seen.row.kind === 'fdb' && this.#echoes.recognise(verb, seen.row)) return
-    } else if (this.#isOwn(m.dst, by, isNew, seen.standing)) return
-    this.#subject$.next({ kind: 'row', verb, row: seen.row, by })
-  }
-
-  #isOwn(ip: Ip | undefined, by: number, isNew: boolean, standing: boolean): boolean {
-    if (ip === undefined) return false
-    const own = by === this.ownPort
-    if (isNew && own && !standing)
-      this.#leaving.add(ip) // FAILED with our port id; DELNEIGH with none follows
-    else if (this.#leaving.delete(ip) && !isNew) return true
-    return own
+    this.#subject$.next({ kind: 'row', verb, row: seen.row, by: messagePort(b, start) })
   }
 
   #route(b: Buffer, isNew: boolean, start: number, end: number): void {
-    const by = messagePort(b, start)
-    if (by === this.ownPort) return
     const seen = readRoute(b, start, end)
     if (!seen || !hasOurMetric(seen)) return
+    const by = messagePort(b, start)
     if (seen.standing) this.#subject$.next({ kind: 'row', verb: isNew ? 'add' : 'remove', row: seen.row, by })
     // `ip route replace` of somebody else says only what is there now, not what it replaced (fib_trie.c); and a
     // route that goes may have kept ours out.

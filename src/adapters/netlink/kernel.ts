@@ -34,7 +34,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
     onRefused: (refusal) => events.emit({ kind: 'refused', refusal }),
     onLost: () => events.emit({ kind: 'overrun' }),
   })
-  events.ownPort = writer.port
+  events.passOver(writer.port)
 
   const removeAll = async (deviceName: string): Promise<void> => {
     const routes = await allOurRoutes(dumper)

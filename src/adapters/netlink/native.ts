@@ -17,8 +17,11 @@ export interface Native {
     buffer: Buffer,
     onMessage: (length: number, port: number, groups: number) => void,
     onError: (errno: number) => void,
+    longest?: number,
   ): Handle | number
   send(handle: Handle, bytes: Uint8Array, length: number, port?: number, groups?: number): number
+  receive(handle: Handle): number
+  setFilter(handle: Handle, program: Uint8Array): number
   setOption(handle: Handle, level: number, name: number, value: number): number
   getOption(handle: Handle, level: number, name: number): number
   port(handle: Handle): number

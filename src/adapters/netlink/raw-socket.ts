@@ -6,6 +6,11 @@ export interface RawSocketOptions {
   readonly port?: number
   /** Longest datagram that can be received whole. Dumps come in up to 32 KiB (af_netlink.c: netlink_recvmsg). */
   readonly receiveBytes?: number
+  /**
+   * Room for what waits, to be had in one call as if it were a single datagram: what the kernel says, and of nobody
+   * else. By default each datagram is a call of its own.
+   */
+  readonly gatherBytes?: number
 }
 
 export interface MessageInfo {
@@ -14,6 +19,14 @@ export interface MessageInfo {
   readonly groups: number
   /** Set if the datagram was longer than the buffer: its true length. */
   readonly truncated?: number
+}
+
+/** `struct sock_filter` of linux/filter.h; `yes` and `no` are how many instructions a jump leaves out. */
+export interface FilterInstruction {
+  readonly code: number
+  readonly k: number
+  readonly yes?: number
+  readonly no?: number
 }
 
 /**
@@ -47,19 +60,23 @@ export class RawSocket extends EventEmitter<EventMap> {
   /** Set, it gets every whole datagram and `message` is not emitted. */
   onDatagram: DatagramListener | undefined
   readonly #handle: Handle
+  readonly #buffer: Buffer
 
   constructor(protocol: number, options: RawSocketOptions = {}) {
     super()
-    const buffer = Buffer.allocUnsafeSlow(options.receiveBytes ?? 65_536)
+    const longest = options.receiveBytes ?? 65_536
+    const buffer = Buffer.allocUnsafeSlow(Math.max(longest, options.gatherBytes ?? 0))
     const handle = native().open(
       protocol,
       options.port ?? 0,
       buffer,
       (length, port, groups) => this.#receive(buffer, length, { port, groups }),
       (errno) => this.emit('error', errnoException('recvfrom', errno)),
+      longest,
     )
     if (typeof handle === 'number') throw errnoException('bind', handle)
     this.#handle = handle
+    this.#buffer = buffer
   }
 
   #receive(buffer: Buffer, length: number, info: MessageInfo): void {
@@ -75,6 +92,25 @@ export class RawSocket extends EventEmitter<EventMap> {
   /** Hands the first `length` bytes to the kernel, which acts on them before this returns. 0 or a negative errno. */
   sendNow(bytes: Uint8Array, length: number): number {
     return native().send(this.#handle, bytes, length)
+  }
+
+  /** Hands what waits to {@link onDatagram} before this returns; whether there was anything. For gathering sockets. */
+  receiveNow(): boolean {
+    const length = native().receive(this.#handle)
+    if (length > 0) this.onDatagram?.(this.#buffer, length, 0)
+    return length > 0
+  }
+
+  /** A classic BPF program: what it returns 0 for is never queued here (socket(7), SO_ATTACH_FILTER). */
+  setFilter(program: readonly FilterInstruction[]): void {
+    const bytes = Buffer.alloc(program.length * 8)
+    program.forEach(({ code, k, yes = 0, no = 0 }, i) => {
+      bytes.writeUInt16LE(code, i * 8)
+      bytes[i * 8 + 2] = yes
+      bytes[i * 8 + 3] = no
+      bytes.writeUInt32LE(k, i * 8 + 4)
+    })
+    this.#check('setsockopt', native().setFilter(this.#handle, bytes))
   }
 
   /** As the package's; `callback` is called in a later turn. */

@@ -61,6 +61,11 @@ export const u32 = (b: Uint8Array, at: number): number => s32(b, at) >>> 0
 const u32be = (b: Uint8Array, at: number): number =>
   (((b[at] ?? 0) << 24) | ((b[at + 1] ?? 0) << 16) | ((b[at + 2] ?? 0) << 8) | (b[at + 3] ?? 0)) >>> 0
 
+/** Bytes in the order of the network, for a word in the order of this machine; what comes out is signed. */
+export const swap32 = (n: number): number =>
+  (n << 24) | ((n & 0xff00) << 8) | ((n >>> 8) & 0xff00) | ((n >>> 24) & 0xff)
+export const swap16 = (n: number): number => ((n & 0xff) << 8) | ((n >>> 8) & 0xff)
+
 /** Type of the attribute at `at`, without NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
 export const attributeType = (b: Uint8Array, at: number): number => u16(b, at + 2) & 0x3fff
 

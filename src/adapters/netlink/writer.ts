@@ -5,7 +5,7 @@ import { printOp } from '../../core/kernel/notation.ts'
 import type { Op, Route } from '../../core/kernel/rows.ts'
 import { rowKey, sameRow, type RowKey } from '../../core/kernel/rows.ts'
 import type { Refusal } from '../../ports/kernel.ts'
-import { MAX_OP_BYTES, encodeOp, requestAck } from './encode.ts'
+import { encodeOp, outgoing, requestAck } from './encode.ts'
 import { type Complaint, faultOf, readComplaint } from './faults.ts'
 import type { FdbEchoes } from './fdb-echoes.ts'
 import { RawSocket, SOL_NETLINK } from './raw-socket.ts'
@@ -19,6 +19,11 @@ const BATCH = 128
  */
 const BLOCKING_MS = 2
 const TIMEOUT_MS = 5000
+/** The last sequence number that is a small integer for V8. */
+const LAST_SEQ = 0x7fff_ffff
+/** A refusal is some 150 bytes, of which the kernel's words are most. */
+const LONGEST_REPLY = 4096
+const GATHER_BYTES = 64 << 10
 const { errno: E } = constants
 
 export interface WriterOptions {
@@ -35,19 +40,23 @@ interface Batch {
   readonly firstSeq: number
   readonly ops: readonly Op[]
   readonly complaints: Map<Op, Complaint>
-  readonly done: () => void
+  answered: boolean
+  onAnswered: (() => void) | undefined
 }
 
 /** Writes rows: many messages in a datagram, an acknowledgement for the last, errors by sequence number. */
 export class Writer {
-  readonly #socket = new RawSocket(0)
-  readonly #buffer = Buffer.alloc(BATCH * MAX_OP_BYTES)
+  readonly #socket = new RawSocket(0, { receiveBytes: LONGEST_REPLY, gatherBytes: GATHER_BYTES })
+  readonly #outgoing = outgoing(BATCH)
   readonly #options: WriterOptions
   #seq = 1
+  /** Bytes of the datagram that {@link #put} made last. */
+  #length = 0
   #batchSize = BATCH
   #batch: Batch | undefined
   #callers = 0
   #queue: Promise<unknown> = Promise.resolve()
+  #yieldedAt = 0
   /** The last answers by `seq % size`: refusals come within the turn, so old ones need not be kept. */
   readonly #answers: { seq: number; op: Op }[] = []
   readonly port: number
@@ -80,7 +89,11 @@ export class Writer {
     this.#socket.close()
   }
 
-  /** In the given order; resolves with what was refused. Up to {@link room} operations are written on the spot. */
+  /**
+   * In the given order; resolves with what was refused. Up to {@link room} operations are written on the spot, and
+   * their acknowledgement is there when sending returns: the event loop needs no turn for it. Whoever writes datagram
+   * after datagram waits for a turn every {@link BLOCKING_MS} nevertheless, so that misses and timers get theirs.
+   */
   apply(ops: readonly Op[]): Promise<readonly Refusal[]> {
     const run = this.#callers === 0 ? this.#apply(ops) : this.#queue.then(() => this.#apply(ops))
     this.#callers++
@@ -95,58 +108,73 @@ export class Writer {
   answer(ops: readonly Op[]): void {
     for (let from = 0; from < ops.length; from += BATCH) {
       const chunk = ops.slice(from, from + BATCH)
-      let at = 0
-      for (const op of chunk) {
-        this.#answers[this.#seq % ANSWERS_KEPT] = { seq: this.#seq, op }
-        at += this.#put(at, op)
-      }
-      const result = this.#socket.sendNow(this.#buffer, at)
+      const firstSeq = this.#put(chunk, false)
+      chunk.forEach((op, i) => (this.#answers[(firstSeq + i) % ANSWERS_KEPT] = { seq: firstSeq + i, op }))
+      const result = this.#send()
       if (result < 0)
         queueMicrotask(() => chunk.forEach((op) => this.#refuseAnswer(op, { errno: -result, text: '' })))
     }
   }
 
-  #put(at: number, op: Op): number {
-    this.#options.echoes.wrote(op)
-    const length = encodeOp(this.#buffer, at, op, this.#seq)
-    this.#seq = this.#seq === 0xffff_ffff ? 1 : this.#seq + 1
-    return length
+  /** Encodes one datagram; the sequence number of its first message, which counts on without a gap. */
+  #put(ops: readonly Op[], acknowledged: boolean): number {
+    const { words } = this.#outgoing
+    const { echoes } = this.#options
+    if (this.#seq > LAST_SEQ - BATCH) this.#seq = 1
+    const firstSeq = this.#seq
+    let [at, last] = [0, 0]
+    for (const op of ops) {
+      if (op.row.kind === 'fdb') echoes.wrote(op.verb, op.row)
+      last = at
+      at = encodeOp(words, at, op, this.#seq++)
+    }
+    if (acknowledged) requestAck(words, last)
+    this.#length = at * 4
+    return firstSeq
   }
 
   async #apply(ops: readonly Op[]): Promise<readonly Refusal[]> {
-    const refused = new Map<Op, Complaint>()
+    const complaints = new Map<Op, Complaint>()
     for (let from = 0; from < ops.length;) {
-      if (from > 0) await setImmediate() // misses and timers get their turn between datagrams
-      const batch = ops.slice(from, from + this.#batchSize)
+      const batch = ops.length <= this.#batchSize ? ops : ops.slice(from, from + this.#batchSize)
       from += batch.length
-      for (const [op, complaint] of await this.#write(batch)) refused.set(op, complaint)
+      const late = this.#write(batch, complaints)
+      if (late) await late
+      if (performance.now() - this.#yieldedAt < BLOCKING_MS) continue
+      await setImmediate()
+      this.#yieldedAt = performance.now()
     }
-    return this.#judge(refused)
+    return complaints.size === 0 ? [] : this.#judge(complaints)
   }
 
-  #write(ops: readonly Op[]): Promise<ReadonlyMap<Op, Complaint>> {
+  /** Writes one datagram; nothing if it was acknowledged at once. */
+  #write(ops: readonly Op[], complaints: Map<Op, Complaint>): Promise<void> | undefined {
+    const batch: Batch = {
+      firstSeq: this.#put(ops, true),
+      ops,
+      complaints,
+      answered: false,
+      onAnswered: undefined,
+    }
+    this.#batch = batch
+    const before = performance.now()
+    const result = this.#send()
+    this.#adapt(performance.now() - before)
+    if (result < 0) this.#fail(-result)
+    while (!batch.answered && this.#socket.receiveNow());
+    if (batch.answered) return undefined
     return new Promise((resolve) => {
       // One wrong length and the kernel drops the rest of the datagram in silence: never wait for ever.
       const timer = setTimeout(() => this.#fail(E.ETIMEDOUT), TIMEOUT_MS)
-      const complaints = new Map<Op, Complaint>()
-      const done = (): void => {
+      batch.onAnswered = () => {
         clearTimeout(timer)
-        this.#batch = undefined
-        resolve(complaints)
+        resolve()
       }
-      this.#batch = { firstSeq: this.#seq, ops, complaints, done }
-      let at = 0
-      let last = 0
-      for (const op of ops) {
-        last = at
-        at += this.#put(at, op)
-      }
-      requestAck(this.#buffer, last)
-      const before = performance.now()
-      const result = this.#socket.sendNow(this.#buffer, at)
-      this.#adapt(performance.now() - before)
-      if (result < 0) this.#fail(-result)
     })
+  }
+
+  #send(): number {
+    return this.#socket.sendNow(this.#outgoing.bytes, this.#length)
   }
 
   #adapt(blockedMs: number): void {
@@ -159,7 +187,7 @@ export class Writer {
     const op = batch?.ops[seq - batch.firstSeq]
     if (batch && op) {
       if (complaint.errno !== 0 && !isAsWanted(op, complaint.errno)) batch.complaints.set(op, complaint)
-      if (seq === batch.firstSeq + batch.ops.length - 1) batch.done()
+      if (seq === batch.firstSeq + batch.ops.length - 1) this.#answered(batch)
       return
     }
     const answer = this.#answers[seq % ANSWERS_KEPT]
@@ -171,7 +199,13 @@ export class Writer {
     const batch = this.#batch
     if (!batch) return
     for (const op of batch.ops) if (!batch.complaints.has(op)) batch.complaints.set(op, { errno, text: '' })
-    batch.done()
+    this.#answered(batch)
+  }
+
+  #answered(batch: Batch): void {
+    this.#batch = undefined
+    batch.answered = true
+    batch.onAnswered?.()
   }
 
   #refuseAnswer(op: Op, complaint: Complaint): void {

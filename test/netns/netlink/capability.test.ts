@@ -28,7 +28,7 @@ const body = (underlay: number): string => `
     }))
     said.did = did
     said.refused = await first(kernel.apply$(link(index).map((row) => ({ verb: 'add', row }))))
-    said.rows = (await first(kernel.dump$(index))).rows.length
+    said.rows = (await first(kernel.dump$({ family: 4, link: index }))).rows.length
     await first(kernel.removeAll$('tweed.42'), { defaultValue: 0 })
     said.left = (await first(kernel.interfaces$())).links.some(({ name }) => name === 'tweed.42')
   } catch (fault) {

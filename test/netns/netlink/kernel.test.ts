@@ -2,8 +2,10 @@ import { expect } from 'chai'
 import { firstValueFrom } from 'rxjs'
 import type { Op, Row } from '../../../src/core/kernel/rows.ts'
 import { rowId } from '../../../src/core/kernel/rows.ts'
+import { Cidr } from '../../../src/core/net/cidr.ts'
+import { Ip } from '../../../src/core/net/ip.ts'
 import { Mac } from '../../../src/core/net/mac.ts'
-import { run } from '../../support/process.ts'
+import { output, run } from '../../support/process.ts'
 import { Namespace, add, cidr, hostRows, ids, ip, mac, remove, sh, some } from './namespace.ts'
 
 let namespace: Namespace
@@ -210,6 +212,48 @@ describe('events$', () => {
     expect(seen.filter(({ kind }) => kind === 'row')).to.deep.equal([])
   })
 
+  it('says nothing of our own writes, whatever stood in their place', async () => {
+    const hosts = Array.from({ length: 50 }, (_, n) => hostRows(link, n))
+    const moved = hosts.map(({ fdb, neighbour }) => [
+      { ...fdb, vtep: ip('192.0.2.9') },
+      { ...neighbour, state: 'noarp' as const },
+    ])
+    const seen = await namespace.during(async () => {
+      await namespace.apply(...hosts.flatMap(({ fdb, neighbour }) => [fdb, neighbour]).map(add))
+      await namespace.apply(...moved.flat().map(add))
+      await namespace.apply(...hosts.flatMap(({ fdb, neighbour }) => [fdb, neighbour]).map(add))
+      await namespace.apply(...moved.flat().map(remove))
+      await namespace.apply(...hosts.map(({ neighbour }) => add(neighbour)))
+      await namespace.apply(...hosts.map(({ neighbour }) => remove(neighbour)))
+    })
+    expect(seen.filter(({ kind }) => kind === 'row')).to.deep.equal([])
+  })
+
+  it('tells of every row that somebody else deletes while we write', async () => {
+    const hosts = Array.from({ length: 300 }, (_, n) => hostRows(link, n))
+    const others = hosts.slice(200)
+    const rowsOf = ({ fdb, neighbour, route }: (typeof hosts)[number]) => [fdb, neighbour, route]
+    await namespace.apply(...hosts.flatMap(rowsOf).map(add))
+    const deletions = others.flatMap(({ neighbour, route }) => [
+      `neigh del ${Ip.print(neighbour.ip)} dev tweed.42\n`,
+      `route del ${Cidr.print(route.dst)}\n`,
+    ])
+    const fdbDeletions = others.map(({ fdb }) => `fdb del ${Mac.print(fdb.mac)} dev tweed.42\n`)
+    const seen = await namespace.during(async () => {
+      const running = new Set([
+        output(['ip', '-batch', '-'], deletions.join('')),
+        output(['bridge', '-batch', '-'], fdbDeletions.join('')),
+      ])
+      const finished = [...running].map((one) => one.then(() => running.delete(one)))
+      while (running.size > 0)
+        for (const verb of [remove, add])
+          await namespace.apply(...hosts.slice(0, 200).flatMap(rowsOf).map(verb))
+      await Promise.all(finished)
+    })
+    const told = seen.flatMap((event) => (event.kind === 'row' ? [`${event.verb} ${rowId(event.row)}`] : []))
+    expect([...new Set(told)].sort()).to.deep.equal(others.flatMap(rowsOf).map((row) => `remove ${rowId(row)}`).sort()) // prettier-ignore
+  })
+
   it('tells of a row that somebody replaced or deleted', async () => {
     const { fdb, neighbour, route } = hostRows(link, 1)
     const restore = () =>
@@ -257,7 +301,7 @@ describe('events$', () => {
       await sh('ip route del 10.6.1.0/24 metric 50')
       await sh('ip route flush table 100')
     })
-    expect(seen).to.deep.equal([])
+    expect(seen.filter(({ kind }) => kind === 'row')).to.deep.equal([])
   })
 
   it('tells that the rows of a device went when it goes down, and that it did', async () => {
@@ -295,12 +339,12 @@ describe('events$', () => {
     namespace = await Namespace.open({ eventBufferBytes: 4096 })
     link = (await namespace.ensure()).index
     const overrun = namespace.next((event) => event.kind === 'overrun')
-    const rows = Array.from({ length: 500 }, (_, n) => hostRows(link, n).neighbour)
+    const rows = Array.from({ length: 500 }, (_, n) => hostRows(link, n).fdb)
     namespace.kernel.answer(rows.map(add)) // all in one turn, so that nothing of what is heard back can be read
     await overrun
     await namespace.dump(link) // what was still queued has been read by then
     const told = namespace.next((event) => event.kind === 'row')
-    await sh('ip neigh del 10.6.1.0 dev tweed.42')
+    await sh('bridge fdb del 02:00:00:01:00:01 dev tweed.42')
     expect(await told).to.deep.include({ kind: 'row', verb: 'remove' })
   })
 
