@@ -60,8 +60,8 @@ export const printStatus = (status: AgentStatus): string => {
 /** `tweed peers` for people. */
 export const printPeers = (peers: readonly PeerStatus[]): string =>
   printTable(
-    ['subnet', 'public ip', 'vtep mac', 'since', 'state', 'detail'],
-    peers.map((p) => [p.subnet, p.publicIp, p.vtepMac, p.since, p.state, p.detail]),
+    ['subnet', 'public ip', 'path', 'vtep mac', 'since', 'state', 'detail'],
+    peers.map((p) => [p.subnet, p.publicIp, p.path, p.vtepMac, p.since, p.state, p.detail]),
   )
 
 const remaining = (seconds: number | null): string => (seconds === null ? '' : `, ${String(seconds)} s left`)

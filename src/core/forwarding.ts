@@ -8,6 +8,7 @@ import type { OwnContext } from './overlay/own.ts'
 import { legsOf, type Peer, type PeerChange } from './overlay/peer.ts'
 import { PeerDirectory } from './overlay/peer-directory.ts'
 import type { RecordEvent, StoredRecord } from './overlay/record.ts'
+import { directRoutingOf, type NextHop } from './overlay/reach.ts'
 import { RemovalPolicy, type RemovalOptions } from './overlay/removal.ts'
 import { type MissAnswer, Plane, type PlaneOptions } from './plane.ts'
 import { Millis } from './time.ts'
@@ -65,7 +66,7 @@ export class Forwarding {
   }
   /** The kernel shall have rows for this peer. */
   hasRows(peer: Peer): boolean {
-    return this.planes.some((plane) => plane.hasRows(peer))
+    return this.planes.some((plane) => plane.rowsOf(peer).length > 0)
   }
 
   setOwn({ config, identity, lease }: OwnContext, now: Millis): void {
@@ -74,8 +75,9 @@ export class Forwarding {
     const isInTheWay = (peer: Peer): boolean =>
       legsOf(peer).some(({ subnet }) => held.some((own) => Cidr.overlaps(subnet, own)))
     if (held.length > 0) this.#takeEffect(this.removal.release(isInTheWay), now)
-    this.ipv4.setNetwork(config.ipv4?.network, lease?.subnet)
-    this.ipv6.setNetwork(config.ipv6?.network, lease?.subnet6)
+    const routing = directRoutingOf(config.backend)
+    this.ipv4.setNetwork(config.ipv4?.network, lease?.subnet, routing)
+    this.ipv6.setNetwork(config.ipv6?.network, lease?.subnet6, routing)
   }
 
   /** Records of the last run, from disk: they justify no deletion. */
@@ -90,6 +92,15 @@ export class Forwarding {
     this.#applyPeers(this.directory.apply(event), now)
     this.#revision = Math.max(this.#revision, revision)
     if (event.kind === 'snapshot') this.#prune = true
+  }
+
+  /** Underlay addresses of which the kernel has to be asked whether they are on a link of ours. */
+  toAsk(which: 'all' | 'new'): readonly Ip[] {
+    return this.planes.flatMap((plane) => plane.toAsk(which))
+  }
+
+  reached(answers: ReadonlyMap<Ip, NextHop | undefined>, now: Millis): void {
+    for (const plane of this.planes) plane.reached(answers, now)
   }
 
   /** A device is gone, one of ours perhaps. */

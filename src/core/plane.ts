@@ -2,14 +2,15 @@ import { Cidr } from './net/cidr.ts'
 import type { Family, Ip } from './net/ip.ts'
 import type { Mac } from './net/mac.ts'
 import type { Fault } from './fault.ts'
-import { containerNeighbour, hostRows, overlayRoute, pathTo } from './kernel/desired.ts'
+import { containerNeighbour, hostRows, overlayRoute } from './kernel/desired.ts'
 import { type Dump, type Op, type Row, routeKey, rowKey } from './kernel/rows.ts'
 import { Tables } from './kernel/tables.ts'
 import { ActiveHosts } from './overlay/active-hosts.ts'
 import { AnsweredContainers } from './overlay/answered-containers.ts'
+import { type Host, Hosts } from './overlay/hosts.ts'
 import type { MissResult } from './overlay/miss.ts'
-import { type Leg, legOf, type Peer, type PeerChange } from './overlay/peer.ts'
-import { SubnetIndex } from './overlay/subnet-index.ts'
+import type { Peer, PeerChange } from './overlay/peer.ts'
+import type { DirectRouting, NextHop } from './overlay/reach.ts'
 import { Millis } from './time.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -28,12 +29,6 @@ export interface MissAnswer {
   readonly ops: readonly Op[]
 }
 
-/** A peer as this family sees it. */
-interface Host {
-  readonly peer: Peer
-  readonly leg: Leg
-}
-
 /** The kernel asks again after a second; anything sooner is the same question seen twice. */
 const sameQuestion = Millis.of(50)
 
@@ -45,12 +40,10 @@ const sameQuestion = Millis.of(50)
 export class Plane {
   readonly family: Family
   readonly #options: PlaneOptions
-  readonly #hosts = new Map<string, Host>()
-  readonly #index = new SubnetIndex<Host>()
+  readonly #hosts: Hosts
   readonly #active: ActiveHosts
   readonly #answered = new AnsweredContainers()
   readonly #bucket = new TokenBucket({ ratePerSecond: 20_000, burst: 20_000 })
-  #direct: ReadonlyMap<Ip, number> = new Map()
   #tables = new Tables()
   #network: Cidr | undefined
   #own: Cidr | undefined
@@ -63,6 +56,7 @@ export class Plane {
   constructor(family: Family, options: PlaneOptions) {
     this.family = family
     this.#options = options
+    this.#hosts = new Hosts(family)
     this.#active = new ActiveHosts(options.resolve === 'on-miss' ? options.maxNeighbours : Infinity)
   }
 
@@ -77,15 +71,22 @@ export class Plane {
   get isPlaced(): boolean {
     return this.#placed
   }
+  /** Hosts to whom there is no way, since they are behind a router and there is no tunnel. */
+  get unreachable(): number {
+    return this.#hosts.unreachable
+  }
   get isRead(): boolean {
     return this.#read
   }
 
-  /** The overlay's prefix, and the part of it that is this host's. */
-  setNetwork(network: Cidr | undefined, own: Cidr | undefined): void {
+  /** The overlay's prefix, the part of it that is this host's, and who shall be reached without a tunnel. */
+  setNetwork(network: Cidr | undefined, own: Cidr | undefined, routing: DirectRouting): void {
     this.#network = network
     this.#own = own
     this.#wantOverlayRoute()
+    if (routing === this.#hosts.routing) return
+    this.#hosts.setRouting(routing)
+    for (const host of this.#hosts.all()) this.#place(host)
   }
 
   /** The device has (another) interface index, or there shall be none: a dump has to follow. */
@@ -97,7 +98,7 @@ export class Plane {
     this.#begin(link)
     this.#placed = true
     this.#wantOverlayRoute()
-    for (const host of this.#hosts.values()) this.#wantHost(host)
+    for (const host of this.#hosts.all()) this.#place(host)
   }
 
   /** The device is gone, and its rows with it: nothing can be written until there is another. */
@@ -112,39 +113,47 @@ export class Plane {
     this.#overlayRoute = undefined
     this.#tables = new Tables()
     this.#answered.clear()
+    for (const host of this.#hosts.all()) host.rows = []
+  }
+
+  /** Underlay addresses of which the kernel has to be asked whether they are on a link of ours: all, or the new ones. */
+  toAsk(which: 'all' | 'new'): readonly Ip[] {
+    return this.#hosts.toAsk(which)
   }
 
   /**
-   * Underlay addresses that need no tunnel, with the link that they are on. A host whose path changes gets the new
-   * route in place of the old one, and only then loses what the old one needed.
+   * What the kernel said to {@link toAsk}. A host whose path changes gets the new route in place of the old one, and
+   * only then loses what the old one needed.
    */
-  setDirect(direct: ReadonlyMap<Ip, number>): void {
-    const before = this.#direct
-    this.#direct = direct
-    for (const host of this.#hosts.values()) {
-      const { publicIp } = host.leg
-      if (before.get(publicIp) === direct.get(publicIp)) continue
-      this.#replaceRows(this.#wantedRows(host, before), this.#wantedRows(host))
+  reached(answers: ReadonlyMap<Ip, NextHop | undefined>, now: Millis): void {
+    for (const host of this.#hosts.learn(answers)) {
+      this.#adopt(host, now)
+      this.#place(host)
     }
+  }
+
+  /** Routes over that link are wanted. */
+  routesOver(link: number): boolean {
+    return this.#hosts.routing !== 'never' && link !== this.#link && this.#hosts.use(link)
   }
 
   /** Peers come and go; removals of the whole batch first, since who comes may have what another gives up. */
   apply(changes: readonly PeerChange[], now: Millis): void {
     for (const { before } of changes) if (before) this.#remove(before)
     for (const { after } of changes) if (after) this.#add(after, now)
-    for (const { key } of changes) if (!this.#hosts.has(key)) this.#active.forget(key)
+    for (const { key } of changes) if (!this.#hosts.get(key)) this.#active.forget(key)
   }
 
-  /** The kernel shall have rows for this peer. */
-  hasRows(peer: Peer): boolean {
+  /** How this peer is reached, or would be once somebody talks to it; `none` where it would need a tunnel. */
+  pathTo(peer: Peer): 'tunnel' | 'direct' | 'unknown' | 'none' | undefined {
     const host = this.#hosts.get(peer.key)
-    return host !== undefined && this.#hasRows(host)
+    const path = host && this.#hosts.pathTo(host, this.#link)
+    return typeof path === 'object' ? path.kind : host && (path ?? 'none')
   }
 
-  /** Those that the peer calls for, whether or not it has them. */
+  /** Those that the kernel shall have for this peer. */
   rowsOf(peer: Peer): readonly Row[] {
-    const host = this.#hosts.get(peer.key)
-    return host ? this.#rowsOf(host) : []
+    return this.#hosts.get(peer.key)?.rows ?? []
   }
 
   /** The kernel is about to be asked; to be told before each {@link dumped}. */
@@ -156,7 +165,7 @@ export class Plane {
   dumped(dump: Dump, now: Millis): void {
     this.#read = true
     this.#tables.dumped(dump.rows)
-    for (const host of this.#hosts.values()) this.#adopt(host, now)
+    for (const host of this.#hosts.all()) this.#adopt(host, now)
     this.#expireIdle(dump.idleMsByMac, now)
   }
 
@@ -186,26 +195,27 @@ export class Plane {
     const link = this.#link
     if (link === undefined || !this.#own) return silence('not-ready')
     if (Cidr.contains(this.#own, ip)) return silence('own')
-    const host = this.#index.find(ip)
+    const host = this.#hosts.find(ip)
     const mac = host?.leg.vtepMac
     if (!host || mac === undefined) return silence('stranger')
-    if (this.#direct.has(host.leg.publicIp)) return silence('not-ready') // its route is being written
+    if (this.#isDirect(host)) return silence('not-ready') // its route is being written
     if ((this.#answered.answeredAt(ip) ?? -Infinity) + sameQuestion > now) return silence('throttled')
     if (!this.#bucket.take(now)) return silence('limited')
-    const known = this.#hasRows(host)
+    const known = host.rows.length > 0
     this.#activate(host, now)
     return { result: known ? 'answered' : 'promoted', ops: this.#answerRows(host, ip, { link, mac, now }) }
   }
 
   /** Lets time pass: answered containers hand over to their host's route. */
   tick(now: Millis): void {
-    const isRouted = (ip: Ip): boolean => this.#routeStands(this.#index.find(ip))
+    const isRouted = (ip: Ip): boolean => this.#routeStands(this.#hosts.find(ip))
     for (const row of this.#answered.handOver(now, isRouted)) this.#tables.unwant(row)
   }
 
   /** What the kernel is owed next, at most `limit`; believed done from here on, so write it at once. */
   take(now: Millis, options: { readonly limit: number; readonly prune: boolean }): readonly Op[] {
-    return this.#read ? this.#tables.take(now, options) : []
+    const prune = options.prune && this.#hosts.areDecided
+    return this.#read ? this.#tables.take(now, { ...options, prune }) : []
   }
 
   /** When {@link tick} or {@link take} has work again. */
@@ -226,9 +236,7 @@ export class Plane {
   /** The host's rows again (the question is evidence that one is missing), and the asked address itself. */
   #answerRows(host: Host, ip: Ip, at: { link: number; mac: Mac; now: Millis }): readonly Op[] {
     const stands = this.#routeStands(host)
-    const rows = hostRows(host.leg, { kind: 'tunnel', link: at.link }).filter(
-      (row) => row.kind !== 'route' || !stands,
-    )
+    const rows = host.rows.filter((row) => row.kind !== 'route' || !stands)
     if (ip !== host.leg.subnet.address) {
       const row = containerNeighbour(at.mac, ip, at.link)
       this.#answered.note(ip, row, at.now)
@@ -244,24 +252,20 @@ export class Plane {
   #remove(peer: Peer): void {
     const host = this.#hosts.get(peer.key)
     if (!host) return
-    this.#unwantHost(host)
-    this.#hosts.delete(peer.key)
-    this.#index.delete(host.leg.subnet, host)
+    this.#wantInstead(host, [])
+    this.#hosts.delete(host)
   }
 
   #add(peer: Peer, now: Millis): void {
-    const leg = legOf(peer, this.family)
-    if (!leg) return
-    const host: Host = { peer, leg }
-    this.#hosts.set(peer.key, host)
-    this.#index.set(leg.subnet, host)
+    const host = this.#hosts.add(peer)
+    if (!host) return
     this.#adopt(host, now)
-    this.#wantHost(host)
+    this.#place(host)
   }
 
   /** After a restart: a host whose route stands was in use. */
   #adopt(host: Host, now: Millis): void {
-    if (this.#hasRows(host)) return
+    if (this.#options.resolve === 'eager' || this.#active.has(host.peer.key) || this.#isDirect(host)) return
     if (this.#tables.routes.actual.has(routeKey(host.leg.subnet))) this.#activate(host, now)
   }
 
@@ -271,27 +275,42 @@ export class Plane {
     const fresh = !this.#active.has(key)
     const evicted = this.#active.use(key, now)
     if (evicted !== undefined) this.#demote(evicted)
-    if (fresh) this.#wantHost(host)
+    if (fresh) this.#place(host)
   }
 
   /** Out of use: its next packet is a miss again, unless it needs no tunnel. */
   #demote(key: string): void {
     const host = this.#hosts.get(key)
-    if (host && !this.#hasRows(host)) this.#unwantHost(host)
+    if (host) this.#place(host)
   }
 
-  /** What needs no tunnel raises no miss either: it has its route from the start. */
-  #hasRows({ peer, leg }: Host, direct = this.#direct): boolean {
-    return this.#options.resolve === 'eager' || direct.has(leg.publicIp) || this.#active.has(peer.key)
+  /**
+   * Wants the rows that the host calls for, in place of those it had. What needs no tunnel raises no miss either: it
+   * has its route from the start. While that is unknown everything stays as it is.
+   */
+  #place(host: Host): void {
+    const path = this.#hosts.pathTo(host, this.#link)
+    if (path === 'unknown') return
+    const inUse = this.#options.resolve === 'eager' || this.#active.has(host.peer.key)
+    this.#wantInstead(host, path && (inUse || path.kind === 'direct') ? hostRows(host.leg, path) : [])
   }
 
-  #rowsOf({ leg }: Host, direct = this.#direct): readonly Row[] {
-    const path = pathTo(leg, { tunnel: this.#link, direct })
-    return path ? hostRows(leg, path) : []
+  /** Without its FDB entry the rows of the host's answered containers would swallow what they get: they go with it. */
+  #wantInstead(host: Host, rows: readonly Row[]): void {
+    const old = host.rows
+    host.rows = rows
+    for (const row of rows) this.#tables.want(row)
+    for (const row of old) {
+      if (rows.some(({ kind }) => kind === row.kind)) continue
+      this.#tables.unwant(row)
+      if (row.kind === 'fdb')
+        for (const answered of this.#answered.takeWithin(host.leg.subnet)) this.#tables.unwant(answered)
+    }
   }
 
-  #wantedRows(host: Host, direct = this.#direct): readonly Row[] {
-    return this.#hasRows(host, direct) ? this.#rowsOf(host, direct) : []
+  #isDirect(host: Host): boolean {
+    const path = this.#hosts.pathTo(host, this.#link)
+    return path === 'unknown' || path?.kind === 'direct'
   }
 
   /** Nothing is left to stand for an address that no peer has any more. */
@@ -299,22 +318,6 @@ export class Plane {
     const key = host && routeKey(host.leg.subnet)
     const { actual, failures } = this.#tables.routes
     return key === undefined || (actual.has(key) && !failures.has(key))
-  }
-
-  #wantHost(host: Host): void {
-    for (const row of this.#wantedRows(host)) this.#tables.want(row)
-  }
-
-  #replaceRows(old: readonly Row[], rows: readonly Row[]): void {
-    const wanted = new Set(rows.map(({ kind }) => kind))
-    for (const row of rows) this.#tables.want(row)
-    for (const row of old) if (!wanted.has(row.kind)) this.#tables.unwant(row)
-  }
-
-  /** With the answered containers of the host: without its FDB entry their rows would swallow what they get. */
-  #unwantHost(host: Host): void {
-    for (const row of this.#rowsOf(host)) this.#tables.unwant(row)
-    for (const row of this.#answered.takeWithin(host.leg.subnet)) this.#tables.unwant(row)
   }
 
   #wantOverlayRoute(): void {

@@ -53,7 +53,8 @@ export interface Health {
   readonly reasons: readonly { readonly code: FaultCode | ReasonCode; readonly message: string }[]
 }
 
-export type ReasonCode = 'no-subnet' | 'no-device' | 'no-snapshot' | 'rows-pending' | 'rows-failed'
+export type ReasonCode =
+  'no-subnet' | 'no-device' | 'no-snapshot' | 'rows-pending' | 'rows-failed' | 'peers-unreachable'
 
 export interface PeerCounts {
   readonly total: number
@@ -83,6 +84,8 @@ export interface FaultReport {
 export interface PeerStatus {
   readonly subnet: string
   readonly publicIp: string
+  /** `tunnel`, `direct` for a host on a link of ours that needs none, `none` where it would need one (host-gw). */
+  readonly path: string
   readonly vtepMac: string
   readonly node: string | null
   /** When this agent first saw the peer as it is now. */

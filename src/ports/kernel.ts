@@ -4,6 +4,7 @@ import type { Fault } from '../core/fault.ts'
 import type { Dump, Op, Row } from '../core/kernel/rows.ts'
 
 export type { Dump } from '../core/kernel/rows.ts'
+import type { NextHop } from '../core/overlay/reach.ts'
 import type { EnsuredLink, InterfaceAddress, LinkFacts, VxlanSpec } from '../core/kernel/link.ts'
 
 /** The Linux kernel of one network namespace, as far as an overlay agent needs it. */
@@ -38,6 +39,9 @@ export interface Kernel {
     destination: Ip,
   ): Observable<{ readonly link: number; readonly source: Ip | undefined } | undefined>
 
+  /** How the kernel would send to each of these underlay addresses; undefined where it has no way. */
+  nextHops$(destinations: readonly Ip[]): Observable<ReadonlyMap<Ip, NextHop | undefined>>
+
   /** Removes a device that we have outgrown, if it is one of ours. */
   removeLink$(deviceName: string): Observable<void>
   /** Removes our device (one of ours only) and every route of our protocol. */
@@ -62,6 +66,8 @@ export type KernelEvent =
   /** A row appeared, changed or went, by somebody else's hand. */
   | { readonly kind: 'row'; readonly verb: 'add' | 'remove'; readonly row: Row; readonly by: number }
   | { readonly kind: 'link'; readonly verb: 'add' | 'remove'; readonly link: LinkFacts }
+  /** Somebody changed a route that is none of ours: the way to other hosts may be another. */
+  | { readonly kind: 'routes' }
   | { readonly kind: 'address'; readonly verb: 'add' | 'remove'; readonly address: InterfaceAddress }
   /** Notifications were lost: only a dump tells the truth now. */
   | { readonly kind: 'overrun' }

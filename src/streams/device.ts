@@ -68,6 +68,7 @@ function concerns(event: KernelEvent, spec: VxlanSpec): boolean {
       return true
     case 'miss':
     case 'row':
+    case 'routes':
     case 'refused':
       return false
   }

@@ -124,14 +124,6 @@ const keep = (state: NetworkState, fault: Fault): NetworkState =>
 /** What this version forwards; the rest is parsed, carried, and refused here. */
 function supported(network: Network): NetworkState {
   const { config } = network
-  if (config.backend.kind !== 'vxlan')
-    return {
-      kind: 'none',
-      fault: Fault.of(
-        'config-invalid',
-        `Backend.Type is "${config.backend.kind}": only "vxlan" is supported`,
-      ),
-    }
   if (!config.ipv4)
     return {
       kind: 'none',

@@ -66,8 +66,9 @@ function rows$(
     const commands = spec ? planLink(spec, nameOf(spec.underlay), { link, addresses }) : []
     return { family, spec, link: link?.index, commands }
   })
-  return forkJoin(planned.map(({ family, link }) => kernel.dump$({ family, link }))).pipe(
-    map((dumps) => {
+  const dumps$ = forkJoin(planned.map(({ family, link }) => kernel.dump$({ family, link })))
+  return dumps$.pipe(
+    concatMap((dumps) => {
       const now = clock.now()
       const forwarding = new Forwarding(settings)
       forwarding.setOwn(own, now)
@@ -77,6 +78,12 @@ function rows$(
         plane.dumped(dumps[i] ?? { rows: [], idleMsByMac: new Map() }, now)
       })
       forwarding.records({ kind: 'snapshot', records: view.records }, view.revision, now)
+      const ask = forwarding.toAsk('all')
+      const hops$ = ask.length > 0 ? kernel.nextHops$(ask) : of(new Map())
+      return hops$.pipe(map((hops) => ({ forwarding, now, hops })))
+    }),
+    map(({ forwarding, now, hops }) => {
+      forwarding.reached(hops, now)
       const made = new Map(planned.map(({ family, spec }) => [notYet(family), spec?.name]))
       const device = (op: Op): string => made.get(op.row.link) ?? nameOf(op.row.link)
       const rows = forwarding.take(now, Infinity).map((op) => printOp(op, device(op)))

@@ -14,6 +14,7 @@ import type { StoreEvent } from '../ports/lease-store.ts'
 import { afterEach } from './operators/after-each.ts'
 import { retryTold } from './operators/retry-told.ts'
 import { runLatest } from './operators/run-latest.ts'
+import { reach$ } from './reach.ts'
 
 /** What the loop did, for log, status and metrics; the loop itself goes on. */
 export type Outcome =
@@ -70,6 +71,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
     const wake$ = new Subject<void>()
     const soon$ = new Subject<void>()
     const settled$ = new Subject<void>()
+    const changed$ = new Subject<void>()
     const now = (): ReturnType<Clock['now']> => clock.now()
     const wake: Wake = { now: () => wake$.next(), soon: () => soon$.next() }
 
@@ -79,10 +81,21 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
         if (event.kind === 'value') forwarding.records(event.value, event.revision, now())
       }),
     )
-    const inputs$ = merge(owned$, records$).pipe(tap(wake.now), ignoreElements())
+    const inputs$ = merge(owned$, records$).pipe(
+      tap(() => changed$.next()),
+      tap(wake.now),
+      ignoreElements(),
+    )
+    const learned$ = reach$({ kernel, clock, forwarding, changed$ }).pipe(
+      tap(wake.now),
+      concatMap((learned): readonly Outcome[] =>
+        learned === 'learned' ? [] : [{ kind: 'failed', fault: learned }],
+      ),
+    )
     const outcomes$ = merge(
       kernelEvents$(options, wake),
       merge(dumps$(4, options), dumps$(6, options)).pipe(afterEach(wake.now)),
+      learned$,
       soon$.pipe(auditTime(burstMs), tap(wake.now), ignoreElements()),
       settled$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake.now), ignoreElements()))),
       wake$.pipe(
@@ -143,6 +156,7 @@ function kernelEvents$({ kernel, forwarding, clock }: ReconcileOptions, wake: Wa
         case 'overrun':
           return of({ kind: 'failed', fault: Fault.of('netlink-overrun') })
         case 'address':
+        case 'routes':
           return EMPTY
       }
     }),
@@ -169,10 +183,21 @@ function dumps$(family: Family, options: ReconcileOptions): Observable<Outcome> 
     share(),
   )
   const overrun$ = kernel.events$.pipe(filter((event) => event.kind === 'overrun'))
+  // With a link or its address IPv4 routes go in silence (fib_frontend.c: fib_disable_ip).
+  const touched$ = kernel.events$.pipe(
+    filter(
+      (event) =>
+        (event.kind === 'link' && plane.routesOver(event.link.index)) ||
+        (event.kind === 'address' && plane.routesOver(event.address.link)),
+    ),
+    auditTime(burstMs),
+    tap(() => plane.tables.retryNow()), // a link that was down refused them
+  )
   const doubt$ = link$.pipe(
     switchMap((link) =>
       merge(
         overrun$,
+        touched$,
         interval(options.resyncMs),
         options.idleCheckMs > 0 ? interval(options.idleCheckMs) : NEVER,
       ).pipe(

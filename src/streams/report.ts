@@ -41,6 +41,12 @@ export const describeHealth = (state: AgentState, forwarding: Forwarding): Healt
       code: 'rows-failed',
       message: `${String(failed)} rows were refused by the kernel; see tweed peers`,
     })
+  const unreached = forwarding.ipv4.unreachable + forwarding.ipv6.unreachable
+  if (unreached > 0)
+    degraded.push({
+      code: 'peers-unreachable',
+      message: `${String(unreached)} peers are behind a router, where host-gw has no way; see tweed peers`,
+    })
   const mass = [...forwarding.removal.held().values()].filter(({ why }) => why === 'mass').length
   if (mass > 0)
     degraded.push({
@@ -101,6 +107,7 @@ export const describePeers = (forwarding: Forwarding, facts: ProcessFacts): read
   const admitted = [...forwarding.peers.values()].map((peer): PeerStatus => ({
     subnet: list(peer, ({ subnet }) => Cidr.print(subnet)),
     publicIp: list(peer, ({ publicIp }) => Ip.print(publicIp)),
+    path: list(peer, ({ subnet }) => forwarding.plane(subnet.family).pathTo(peer) ?? ''),
     vtepMac: list(peer, ({ vtepMac }) => (vtepMac === undefined ? '' : Mac.print(vtepMac))),
     node: peer.node ?? null,
     since: facts.wallTime(forwarding.since(peer)),
@@ -109,6 +116,7 @@ export const describePeers = (forwarding: Forwarding, facts: ProcessFacts): read
   const rejected = [...forwarding.directory.rejections().values()].map((rejection): PeerStatus => ({
     subnet: rejection.key,
     publicIp: '',
+    path: '',
     vtepMac: '',
     node: null,
     since: '',
@@ -128,6 +136,8 @@ function peerState(
   const rows = forwarding.planes.flatMap((plane) =>
     plane.rowsOf(peer).map((row) => ({ key: rowKey(row), table: plane.tables.of(row) })),
   )
+  if (forwarding.planes.some((plane) => plane.unreachable > 0 && plane.pathTo(peer) === 'none'))
+    return { state: 'failed', detail: 'it is behind a router: host-gw needs it on a link of this host' }
   const failure = rows.map(({ key, table }) => table.failures.get(key)).find((each) => each !== undefined)
   if (failure) return { state: 'failed', detail: `${failure.fault.code}: ${failure.fault.message}` }
   if (!forwarding.hasRows(peer))

@@ -43,7 +43,7 @@ export class ScenarioAgent {
     this.#time = time
     this.#settings = agentSettings(settings)
     this.host.subnetEnv = 'FLANNEL_SUBNET=10.5.1.1/24\n'
-    this.store.writeConfig('{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}')
+    this.store.writeConfig(settings.network)
   }
 
   start(kernel: Kernel): void {

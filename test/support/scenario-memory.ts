@@ -67,7 +67,7 @@ export class MemoryWorld {
         const way = kernel.send(must(Ip.parse(action.to)))
         if (action.reaches === undefined) return
         expect(
-          way.kind === 'tunnel' ? Ip.print(way.vtep) : way.kind,
+          way.kind === 'tunnel' ? Ip.print(way.vtep) : way.kind === 'plain' ? Ip.print(way.to) : way.kind,
           `way of the packet to ${action.to}`,
         ).to.equal(action.reaches)
         return

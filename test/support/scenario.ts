@@ -10,6 +10,8 @@ export interface Scenario {
 }
 
 export interface ScenarioSettings {
+  /** What `<prefix>/config` holds at first. */
+  readonly network: string
   readonly resolve: 'eager' | 'on-miss'
   readonly hold: Millis
   readonly idle: Millis
@@ -54,6 +56,7 @@ export type Action =
   | { readonly kind: 'kernel accepts' }
 
 const defaults: ScenarioSettings = {
+  network: '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}',
   resolve: 'eager',
   hold: Millis.seconds(60),
   idle: Millis.of(0),
@@ -108,8 +111,10 @@ const addLine = (change: Change = { added: [], removed: [] }, line: string, at: 
 
 const readSetting = (line: string): Partial<ScenarioSettings> | undefined => {
   const [, key, value = ''] =
-    /^(resolve|hold|idle|max-neighbours|only memory:|depends on the way:) (.+)$/.exec(line) ?? []
+    /^(network|resolve|hold|idle|max-neighbours|only memory:|depends on the way:) (.+)$/.exec(line) ?? []
   switch (key) {
+    case 'network':
+      return { network: value }
     case 'resolve':
       return { resolve: value === 'on-miss' ? 'on-miss' : 'eager' }
     case 'hold':
@@ -137,12 +142,12 @@ const duration = (text: string): Millis => {
 const keyOf = (subnet: string): string => subnet.replace('/', '-')
 
 /** The value that a host of ours writes, or flannel if there is no node. */
-const valueOf = (terms: { via: string; mac: string; node: string | undefined }): string =>
+const valueOf = (terms: { via: string; mac: string | undefined; node: string | undefined }): string =>
   JSON.stringify({
     PublicIP: terms.via,
     PublicIPv6: null,
-    BackendType: 'vxlan',
-    BackendData: { VNI: 1, VtepMAC: terms.mac },
+    BackendType: terms.mac === undefined ? 'host-gw' : 'vxlan',
+    BackendData: terms.mac === undefined ? undefined : { VNI: 1, VtepMAC: terms.mac },
     Node: terms.node,
   })
 
@@ -150,8 +155,8 @@ const readers: readonly (readonly [RegExp, (...words: string[]) => Action])[] = 
   [/^(start|stop|restart)$/, (kind) => ({ kind: kind === 'start' || kind === 'stop' ? kind : 'restart' })],
   [/^disk is empty$/, () => ({ kind: 'forget' })],
   [
-    /^lease put (\S+) via (\S+) mac (\S+?)(?: node (\S+))?$/,
-    (subnet = '', via = '', mac = '', node) => ({
+    /^lease put (\S+) via (\S+)(?: mac (\S+))?(?: node (\S+))?$/,
+    (subnet = '', via = '', mac, node) => ({
       kind: 'put',
       key: keyOf(subnet),
       value: valueOf({ via, mac, node }),

@@ -5,6 +5,7 @@ import { printOp, routeProtocol } from '../../core/kernel/notation.ts'
 import type { Dump, Op, Route, Row } from '../../core/kernel/rows.ts'
 import { Cidr } from '../../core/net/cidr.ts'
 import type { Ip } from '../../core/net/ip.ts'
+import type { NextHop } from '../../core/overlay/reach.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Interfaces, Kernel, KernelEvent, Refusal } from '../../ports/kernel.ts'
 import { Namespace, type NeighbourEntry, type RowError, type Way } from './namespace.ts'
@@ -104,6 +105,14 @@ export class MemoryKernel implements Kernel {
     })
   }
 
+  nextHops$(destinations: readonly Ip[]): Observable<ReadonlyMap<Ip, NextHop | undefined>> {
+    return this.#request$(() => {
+      return (
+        this.#refusalOf('ip route get') ?? new Map(destinations.map((ip) => [ip, this.namespace.nextHop(ip)]))
+      )
+    })
+  }
+
   removeLink$(deviceName: string): Observable<void> {
     return this.#request$(() => {
       if (this.namespace.linkNamed(deviceName)?.kind === 'vxlan') this.deleteLink(deviceName)
@@ -154,6 +163,7 @@ export class MemoryKernel implements Kernel {
     const { protocol = byHandProtocol, replace = true } = route
     if (this.namespace.put(row, this.#clock.now(), { protocol, replace }) !== undefined) return
     const isRow = 'kind' in row
+    if (isRow && row.kind === 'route' && protocol !== routeProtocol) this.#say({ kind: 'routes' })
     // What takes the place of ours without being like ours is told as the end of ours.
     const standing = isRow && (row.kind !== 'route' || protocol === routeProtocol)
     const told: Row = isRow ? row : { ...row, kind: 'neighbour', state: 'permanent' }
@@ -164,8 +174,8 @@ export class MemoryKernel implements Kernel {
   take(row: Row): void {
     const standing = row.kind === 'route' ? this.namespace.route(row.dst) : undefined
     if (!this.namespace.remove(row, standing?.protocol ?? 0)) return
-    if (!standing || standing.protocol === routeProtocol)
-      this.#say({ kind: 'row', verb: 'remove', row: standing?.row ?? row, by: somebody })
+    if (standing && standing.protocol !== routeProtocol) this.#say({ kind: 'routes' })
+    else this.#say({ kind: 'row', verb: 'remove', row: standing?.row ?? row, by: somebody })
   }
 
   changeLink(name: string, change: Partial<Pick<LinkFacts, 'up' | 'mac' | 'mtuBytes'>>): void {
@@ -231,7 +241,7 @@ export class MemoryKernel implements Kernel {
         spec.overlay.some((network) => Cidr.contains(network, address.address)) &&
         !spec.addresses.some((a) => Cidr.equals(a, address)),
     )
-    const same = sameLink(link, wanted)
+    const same = Namespace.sameLink(link, wanted)
     for (const address of missing) this.addAddress({ link: index, address, scope: 0, secondary: false })
     for (const address of surplus) this.removeAddress(address)
     if (!same) this.changeLink(link.name, wanted)
@@ -287,11 +297,3 @@ export class MemoryKernel implements Kernel {
     this.#saying = false
   }
 }
-
-const sameLink = (a: LinkFacts, b: LinkFacts): boolean =>
-  a.mac === b.mac &&
-  a.mtuBytes === b.mtuBytes &&
-  a.up === b.up &&
-  a.vxlan?.local === b.vxlan?.local &&
-  a.vxlan?.underlay === b.vxlan?.underlay &&
-  a.vxlan?.learning === b.vxlan?.learning

@@ -11,6 +11,7 @@ import {
 import { Cidr, type CidrKey } from '../../core/net/cidr.ts'
 import type { Ip } from '../../core/net/ip.ts'
 import type { Mac } from '../../core/net/mac.ts'
+import type { NextHop } from '../../core/overlay/reach.ts'
 import type { Millis } from '../../core/time.ts'
 
 /** A neighbour as the kernel holds it: of states that are not ours only somebody else makes any. */
@@ -31,7 +32,8 @@ export type Way =
   | { readonly kind: 'unresolved'; readonly link: number; readonly ip: Ip }
   /** The next hop's MAC has no FDB entry. */
   | { readonly kind: 'no-vtep'; readonly mac: Mac }
-  | { readonly kind: 'elsewhere'; readonly link: number }
+  /** Without a tunnel, to that address of the underlay. */
+  | { readonly kind: 'plain'; readonly to: Ip }
   | { readonly kind: 'unreachable' }
 
 interface StandingRoute {
@@ -101,6 +103,17 @@ export class Namespace {
       ...{ name, kind: 'vxlan', mac, mtuBytes, up: true, running: true, loopback: false, alias: '' },
       vxlan: { vni, port, underlay, local, learning, gbp },
     }
+  }
+
+  static sameLink(a: LinkFacts, b: LinkFacts): boolean {
+    return (
+      a.mac === b.mac &&
+      a.mtuBytes === b.mtuBytes &&
+      a.up === b.up &&
+      a.vxlan?.local === b.vxlan?.local &&
+      a.vxlan?.underlay === b.vxlan?.underlay &&
+      a.vxlan?.learning === b.vxlan?.learning
+    )
   }
 
   put(
@@ -175,14 +188,20 @@ export class Namespace {
     const route = this.lookUp(ip)
     const link = route && this.links.get(route.link)
     if (!route || !link?.up) return { kind: 'unreachable' }
-    if (!link.vxlan) return { kind: 'elsewhere', link: link.index }
     const nextHop = route.via ?? ip
+    if (!link.vxlan) return { kind: 'plain', to: nextHop }
     const mac = this.#neighbours.get(link.index)?.get(nextHop)?.mac
     if (mac === undefined) return { kind: 'unresolved', link: link.index, ip: nextHop }
     const fdb = this.#fdb.get(link.index)?.get(mac)
     if (!fdb) return { kind: 'no-vtep', mac }
     fdb.usedAt = now
     return { kind: 'tunnel', mac, vtep: fdb.row.vtep }
+  }
+
+  nextHop(ip: Ip): NextHop | undefined {
+    const route = this.lookUp(ip)
+    if (!route || !this.links.get(route.link)?.up) return undefined
+    return route.via === undefined ? { kind: 'on link', link: route.link } : { kind: 'routed' }
   }
 
   /** The longest prefix wins. */

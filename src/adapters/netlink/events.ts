@@ -102,7 +102,9 @@ export class Events {
 
   #route(b: Buffer, isNew: boolean, start: number, end: number): void {
     const seen = readRoute(b, start, end)
-    if (!seen || !hasOurMetric(seen)) return
+    if (!seen) return
+    if (!seen.standing) this.#subject$.next({ kind: 'routes' })
+    if (!hasOurMetric(seen)) return
     const by = messagePort(b, start)
     if (seen.standing) this.#subject$.next({ kind: 'row', verb: isNew ? 'add' : 'remove', row: seen.row, by })
     // `ip route replace` of somebody else says only what is there now, not what it replaced (fib_trie.c); and a

@@ -5,6 +5,7 @@ import { Events } from './events.ts'
 import { Failed, asFault } from './faults.ts'
 import { FdbEchoes } from './fdb-echoes.ts'
 import { interfaces, routeTo } from './interfaces.ts'
+import { NextHopLookups } from './next-hops.ts'
 import { Requests } from './requests.ts'
 import { ensureLink, removeLink } from './vxlan-link.ts'
 import { Writer } from './writer.ts'
@@ -15,8 +16,8 @@ export interface KernelOptions {
 }
 
 /**
- * The kernel of the network namespace that this process is in. Four sockets, one per purpose: events, writes, dumps,
- * single requests. The event socket alone keeps the process running, until `close`.
+ * The kernel of the network namespace that this process is in. Five sockets, one per purpose: events, writes, dumps,
+ * route look-ups, single requests. The event socket alone keeps the process running, until `close`.
  */
 export function openKernel(options: KernelOptions = {}): Kernel & { close(): void } {
   const echoes = new FdbEchoes()
@@ -27,6 +28,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
   })
   const dumper = new Dumper()
   const requests = new Requests()
+  const lookups = new NextHopLookups()
   const wire = { dumper, requests }
   const writer = new Writer({
     echoes,
@@ -54,12 +56,14 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
     answer: (ops) => writer.answer(ops),
     interfaces$: () => once$('list of the interfaces', () => interfaces(dumper)),
     routeTo$: (destination) => once$('route look-up', () => routeTo(requests, destination)),
+    nextHops$: (ips) => once$('route look-ups', () => lookups.ask(ips)),
     removeLink$: (name) => once$(`removal of ${name}`, () => removeLink(wire, name)),
     removeAll$: (deviceName) => once$('cleanup', () => removeAll(deviceName)),
     close: () => {
       events.close()
       writer.close()
       dumper.close()
+      lookups.close()
       requests.close()
     },
   }

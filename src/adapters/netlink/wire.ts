@@ -41,7 +41,16 @@ export const NTF_SELF = 2
 export const NTF_PROXY = 8
 export const NDA = { dst: 1, lladdr: 2, cacheinfo: 3, port: 6, vni: 7, ifindex: 8 } as const
 
-export const RTA = { dst: 1, oif: 4, gateway: 5, priority: 6, prefsrc: 7, multipath: 9, table: 15 } as const
+export const RTA = {
+  dst: 1,
+  oif: 4,
+  gateway: 5,
+  priority: 6,
+  prefsrc: 7,
+  multipath: 9,
+  table: 15,
+  via: 18,
+} as const
 export const RT_TABLE_MAIN = 254
 export const RTN_UNICAST = 1
 export const RT_SCOPE = { universe: 0, link: 253, nowhere: 255 } as const

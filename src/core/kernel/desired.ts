@@ -10,18 +10,6 @@ export interface Path {
   readonly link: number
 }
 
-/** The VXLAN device, if there is one, and the links of the underlay addresses that need none. */
-export interface Ways {
-  readonly tunnel: number | undefined
-  readonly direct: ReadonlyMap<Ip, number>
-}
-
-export const pathTo = ({ publicIp }: Leg, { tunnel, direct }: Ways): Path | undefined => {
-  const link = direct.get(publicIp)
-  if (link !== undefined) return { kind: 'direct', link }
-  return tunnel === undefined ? undefined : { kind: 'tunnel', link: tunnel }
-}
-
 /**
  * The rows of one host, in the order in which they are safe to add. Through the tunnel, what flannel programs for a
  * vxlan peer: its subnet address is the next hop of its subnet, so that there is one neighbour, one FDB entry and one

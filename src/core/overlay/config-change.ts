@@ -40,7 +40,6 @@ function backendFields(from: Backend, to: Backend): string[] {
     ...changed('Backend.Port', from.port !== to.port),
     ...changed('Backend.GBP', from.gbp !== to.gbp),
     ...changed('Backend.Learning', from.learning !== to.learning),
-    ...changed('Backend.DirectRouting', from.directRouting !== to.directRouting),
   ]
 }
 

@@ -31,7 +31,6 @@ describe('adopt', () => {
     for (const bad of [
       { value: 'garbage', modRevision: 6 },
       stored({ Network: undefined }),
-      stored({ Backend: { Type: 'host-gw' } }),
       stored({ EnableIPv4: false, EnableIPv6: true, IPv6Network: 'fc00::/48' }),
     ])
       expect(summary(adopt(nothing, bad, undefined)), bad.value).to.deep.equal(['none', 'config-invalid'])
@@ -42,6 +41,7 @@ describe('adopt', () => {
       { Network: '10.4.0.0/14' },
       { SubnetMin: '10.5.0.0' },
       { Backend: { Type: 'vxlan', MTU: 1400 } },
+      { Backend: { Type: 'vxlan', DirectRouting: true } },
     ])
       expect(summary(adopt(inForce, stored(change, 6), lease)), JSON.stringify(change)).to.deep.equal([
         6,

@@ -33,7 +33,6 @@ describe('judgeConfigChange', () => {
     ['Backend.Port', vxlan({ Port: 4789 })],
     ['Backend.GBP', vxlan({ GBP: true })],
     ['Backend.Learning', vxlan({ Learning: true })],
-    ['Backend.DirectRouting', vxlan({ DirectRouting: true })],
   ]
   for (const [field, change] of unsafe)
     it(`refuses another ${field} while a subnet is held, and adopts it before`, () => {
