@@ -64,28 +64,24 @@ function rows$(
     const link = interfaces.links.find((l) => l.name === spec?.name)
     const { addresses } = interfaces
     const commands = spec ? planLink(spec, nameOf(spec.underlay), { link, addresses }) : []
-    return { family, spec, link: link?.index, commands }
+    return { family, link: link?.index, made: spec && link === undefined ? spec.name : undefined, commands }
   })
-  const dumps$ = forkJoin(planned.map(({ family, link }) => kernel.dump$({ family, link })))
-  return dumps$.pipe(
-    concatMap((dumps) => {
-      const now = clock.now()
-      const forwarding = new Forwarding(settings)
-      forwarding.setOwn(own, now)
-      planned.forEach(({ family, link, spec }, i) => {
-        const plane = forwarding.plane(family)
-        plane.setLink(link ?? (spec && notYet(family)))
-        plane.dumped(dumps[i] ?? { rows: [], idleMsByMac: new Map() }, now)
-      })
-      forwarding.records({ kind: 'snapshot', records: view.records }, view.revision, now)
-      const ask = forwarding.toAsk('all')
-      const hops$ = ask.length > 0 ? kernel.nextHops$(ask) : of(new Map())
-      return hops$.pipe(map((hops) => ({ forwarding, now, hops })))
-    }),
-    map(({ forwarding, now, hops }) => {
+  const made = new Map(planned.map(({ family, made: name }) => [notYet(family), name]))
+  const device = ({ row }: Op): string => made.get(row.link) ?? nameOf(row.link)
+
+  const now = clock.now()
+  const forwarding = new Forwarding(settings)
+  forwarding.setOwn(own, now)
+  for (const { family, link, made: name } of planned)
+    forwarding.plane(family).setLink(link ?? (name === undefined ? undefined : notYet(family)))
+  forwarding.records({ kind: 'snapshot', records: view.records }, view.revision, now)
+  return forkJoin({
+    dumps: forkJoin(planned.map(({ family, link }) => kernel.dump$({ family, link }))),
+    hops: kernel.nextHops$(forwarding.toAsk('all')),
+  }).pipe(
+    map(({ dumps, hops }) => {
+      planned.forEach(({ family }, i) => dumps[i] && forwarding.plane(family).dumped(dumps[i], now))
       forwarding.reached(hops, now)
-      const made = new Map(planned.map(({ family, spec }) => [notYet(family), spec?.name]))
-      const device = (op: Op): string => made.get(op.row.link) ?? nameOf(op.row.link)
       const rows = forwarding.take(now, Infinity).map((op) => printOp(op, device(op)))
       return [...planned.flatMap(({ commands }) => commands), ...rows]
     }),
