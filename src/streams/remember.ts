@@ -1,5 +1,4 @@
 import {
-  asyncScheduler,
   catchError,
   concatMap,
   EMPTY,
@@ -9,7 +8,8 @@ import {
   mergeMap,
   type Observable,
   of,
-  throttleTime,
+  throttle,
+  timer,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import type { Forwarding } from '../core/forwarding.ts'
@@ -58,7 +58,8 @@ export const remember$ = (host: Host, standing$: Observable<Standing>): Observab
 
 /**
  * Keeps the records on disk, so that the next start can forward before etcd answers. The first snapshot at once:
- * a host that is ready may lose power the moment after.
+ * a host that is ready may lose power the moment after. Later changes a second at most after they came, and a
+ * second more for each thousand records, since the file is written as a whole.
  */
 export const rememberPeers$ = (
   host: Host,
@@ -67,7 +68,7 @@ export const rememberPeers$ = (
 ): Observable<Fault> =>
   records$.pipe(
     filter(({ kind }) => kind === 'value'),
-    throttleTime(1000, asyncScheduler, { leading: true, trailing: true }),
+    throttle(() => timer(Math.max(1000, forwarding.directory.size)), { leading: true, trailing: true }),
     runLatest(() => savePeers$(host, forwarding)),
   )
 

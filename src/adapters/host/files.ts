@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { concatMap, distinctUntilChanged, interval, map, type Observable, skip, startWith } from 'rxjs'
 import { Fault } from '../../core/fault.ts'
@@ -13,14 +13,17 @@ export const readText = async (path: string): Promise<string | undefined> => {
   }
 }
 
-/** Either the old content or the new one is there, whatever happens meanwhile: write beside, sync, rename. */
-export const writeAtomically = async (path: string, text: string): Promise<void> => {
+/**
+ * Either the old content or the new one is there, whatever happens meanwhile: write beside, sync, rename. A long
+ * text comes in parts, between which others have their turn.
+ */
+export const writeAtomically = async (path: string, text: string | Iterable<string>): Promise<void> => {
   const beside = `${path}.${String(process.pid)}.new`
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o755 })
     const file = await open(beside, 'w', 0o644)
     try {
-      await file.writeFile(text)
+      await writeFile(file, text)
       await file.sync()
     } finally {
       await file.close()

@@ -2,12 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { defer, map, type Observable } from 'rxjs'
+import { sameRecords } from '../../core/overlay/kept-records.ts'
 import type { StoredRecord } from '../../core/overlay/record.ts'
 import type { Host, SavedState } from '../../ports/host.ts'
 import { InTurn, readText, remove, writeAtomically } from './files.ts'
 import { nodeId, vtepMac } from './identity.ts'
 import { notifier, type SendUnixDatagram } from './notify.ts'
-import { parsePeers, parseState } from './saved.ts'
+import { parsePeers, parseState, printPeers } from './saved.ts'
 
 export interface HostOptions {
   readonly stateDir: string
@@ -26,16 +27,25 @@ export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions
         if ((await readText(path)) !== text) await writeAtomically(path, text)
       }),
     )
+  let peersOnDisk: readonly StoredRecord[] | undefined
+  const savePeers = async (records: readonly StoredRecord[]): Promise<void> => {
+    if (peersOnDisk && sameRecords(peersOnDisk, records)) return
+    await writeAtomically(peersFile, printPeers(records))
+    peersOnDisk = records
+  }
   const readSubnetEnv$ = (): Observable<string | undefined> => defer(() => readText(subnetFile))
   return {
     load$: () => defer(() => readText(stateFile)).pipe(map(parseState)),
     save$: (state: SavedState) => writeIfChanged$(stateFile, `${JSON.stringify(state, undefined, 2)}\n`),
-    loadPeers$: () => defer(() => readText(peersFile)).pipe(map(parsePeers)),
-    savePeers$: (records: readonly StoredRecord[]) =>
-      writeIfChanged$(peersFile, `${JSON.stringify(records)}\n`),
+    loadPeers$: () =>
+      defer(() => readText(peersFile)).pipe(
+        map((text) => (peersOnDisk = text === undefined ? undefined : parsePeers(text)) ?? []),
+      ),
+    savePeers$: (records: readonly StoredRecord[]) => defer(() => files.run(() => savePeers(records))),
     forget$: () =>
       defer(() =>
         files.run(async () => {
+          peersOnDisk = undefined
           await Promise.all([remove(stateFile), remove(peersFile)])
         }),
       ),

@@ -1,6 +1,19 @@
 import type { StoredRecord } from '../../core/overlay/record.ts'
 import type { SavedState } from '../../ports/host.ts'
 
+/** A few milliseconds of work each. */
+const recordsInPart = 500
+
+/** The peer file in parts: ten thousand records are three megabytes, which nobody should have to wait for. */
+export function* printPeers(records: readonly StoredRecord[]): Generator<string> {
+  yield '['
+  for (let i = 0; i < records.length; i += recordsInPart) {
+    const part = JSON.stringify(records.slice(i, i + recordsInPart))
+    yield `${i === 0 ? '' : ','}${part.slice(1, -1)}`
+  }
+  yield ']\n'
+}
+
 /** A file that is damaged counts as absent: everything in it can be had again from etcd and the kernel. */
 export const parseState = (text: string | undefined): SavedState | undefined => {
   const state = parse(text)

@@ -11,10 +11,22 @@ export const recordsToKeep = ({
   removal,
 }: Pick<Forwarding, 'directory' | 'removal'>): readonly StoredRecord[] => {
   const records = directory.records()
+  if (removal.held().size === 0) return records
   const known = new Set(records.map((record) => record.key))
   const held = [...removal.held().values()].filter(({ peer }) => !known.has(peer.key))
   return [...records, ...held.map(({ peer }) => recordOf(peer))]
 }
+
+/** Nothing new to keep. A record that is the same object is the same, which is almost all of them. */
+export const sameRecords = (a: readonly StoredRecord[], b: readonly StoredRecord[]): boolean =>
+  a.length === b.length && a.every((record, i) => record === b[i] || sameRecord(record, b[i]))
+
+const sameRecord = (a: StoredRecord, b: StoredRecord | undefined): boolean =>
+  a.key === b?.key &&
+  a.value === b.value &&
+  a.createRevision === b.createRevision &&
+  a.modRevision === b.modRevision &&
+  a.leaseId === b.leaseId
 
 const recordOf = (peer: Peer): StoredRecord => ({
   key: peer.key,

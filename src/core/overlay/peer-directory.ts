@@ -87,6 +87,11 @@ export class PeerDirectory {
     return [...this.#stored.values()]
   }
 
+  /** Number of {@link records}. */
+  get size(): number {
+    return this.#stored.size
+  }
+
   get hasSnapshot(): boolean {
     return this.#hasSnapshot
   }
