@@ -1,13 +1,17 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander'
 import { buildProgram, type Commands, usageExitCode } from './cli/program.ts'
+import { keepYoungSpaceSmall } from './commands/young-space.ts'
 import { SettingError } from './config/load.ts'
 import { Fault } from './core/fault.ts'
 import { version } from './version.ts'
 
 // Each command is loaded when it is called, so that `--help` and `status` load no kernel, no etcd and no logger.
 const commands: Commands = {
-  agent: async (invocation) => (await import('./commands/agent.ts')).runAgent(invocation),
+  agent: async (invocation) => {
+    keepYoungSpaceSmall()
+    return (await import('./commands/agent.ts')).runAgent(invocation)
+  },
   'network set': async (invocation) => (await import('./commands/network.ts')).networkSet(invocation),
   'network get': async (invocation) => (await import('./commands/network.ts')).networkGet(invocation),
   status: async (invocation) => (await import('./commands/status.ts')).status(invocation),

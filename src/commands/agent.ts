@@ -29,14 +29,12 @@ import { version } from '../version.ts'
 import { leaveHost } from './leave.ts'
 import { agentSettings, settingsOf } from './settings.ts'
 import { openWorld } from './world.ts'
-import { keepYoungSpaceSmall } from './young-space.ts'
 
 /**
  * The daemon, until a signal or `tweed leave`. A signal leaves data plane and lease alone, so that the next start
  * finds everything in place.
  */
 export const runAgent = async (invocation: Invocation): Promise<number> => {
-  keepYoungSpaceSmall()
   const s = settingsOf(invocation)
   const settings = agentSettings(s)
   const log = openLogFor(s)

@@ -58,8 +58,8 @@ export const remember$ = (host: Host, standing$: Observable<Standing>): Observab
 
 /**
  * Keeps the records on disk, so that the next start can forward before etcd answers. The first snapshot at once:
- * a host that is ready may lose power the moment after. Later changes a second at most after they came, and a
- * second more for each thousand records, since the file is written as a whole.
+ * a host that is ready may lose power the moment after. Later changes within a second, or within a second for each
+ * thousand records, since the file is written as a whole.
  */
 export const rememberPeers$ = (
   host: Host,
