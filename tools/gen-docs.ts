@@ -33,13 +33,13 @@ const networkFields: readonly (readonly [field: string, byDefault: string, rule:
   ['EnableIPv4', 'true', 'must be true: this version needs an IPv4 network', 'no'],
   ['EnableIPv6', 'false', 'parsed, not used yet', 'no'],
   ['IPv6Network, IPv6SubnetLen, IPv6SubnetMin, IPv6SubnetMax', 'as for IPv4, SubnetLen 64', 'needed with EnableIPv6; parsed, not used yet', 'yes: not used'],
-  ['Backend.Type', 'none', 'vxlan; host-gw is parsed and refused by the agent', 'no'],
+  ['Backend.Type', 'none', 'vxlan, or host-gw: plain routes between hosts on one link, no tunnel', 'no'],
   ['Backend.VNI', '1', '1 to 16777215', 'no'],
   ['Backend.Port', '8472', 'UDP port, 1 to 65535', 'no'],
   ['Backend.MTU', 'MTU of the underlay interface', 'MTU of the *underlay*, 118 to 65535: the device gets 50 less, as in flannel', 'yes'],
   ['Backend.GBP', 'false', 'group policy extension of VXLAN', 'no'],
   ['Backend.Learning', 'false', 'the device learns FDB entries from packets', 'no'],
-  ['Backend.DirectRouting', 'false', 'parsed, not used yet', 'no'],
+  ['Backend.DirectRouting', 'false', 'hosts on the link of the underlay get a plain route and no tunnel', 'yes: each route is replaced'],
 ] // prettier-ignore
 
 const exampleFile: Partial<Record<Flag, string | number | readonly string[]>> = {
