@@ -12,6 +12,7 @@ const commands: Commands = {
     keepYoungSpaceSmall()
     return (await import('./commands/agent.ts')).runAgent(invocation)
   },
+  reserve: async (invocation) => (await import('./commands/reserve.ts')).reserve(invocation),
   'network set': async (invocation) => (await import('./commands/network.ts')).networkSet(invocation),
   'network get': async (invocation) => (await import('./commands/network.ts')).networkGet(invocation),
   status: async (invocation) => (await import('./commands/status.ts')).status(invocation),

@@ -22,6 +22,8 @@ export const faultRemedies: Readonly<Record<FaultCode, string>> = {
     'Nothing, if it happens once: the subnet is claimed again. Often: somebody deletes keys or revokes leases.',
   'lease-conflict':
     'Two hosts have one public address, or one subnet. Give one of them another address with `--public-ip`; if the other host is gone, delete its record.',
+  'subnet-unfit':
+    'The message names the rule. Start the agent with a `--subnet` inside `Network` and of `SubnetLen`; until then it keeps the subnet that it has.',
   'peers-held':
     'Find out who emptied etcd. The rows of the vanished peers stay for ten minutes; peers that come back are taken back without interruption.',
   'link-conflict':

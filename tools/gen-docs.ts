@@ -20,7 +20,7 @@ const flagGroups: readonly (readonly [title: string, flags: readonly Flag[]])[] 
   ['etcd', ['etcd-endpoints', 'etcd-prefix', 'etcd-cafile', 'etcd-certfile', 'etcd-keyfile', 'etcd-cert-reload', 'etcd-username', 'etcd-password', 'audit']],
   ['Underlay', ['iface', 'iface-regex', 'iface-can-reach', 'public-ip']],
   ['Forwarding', ['resolve', 'device', 'idle', 'max-neighbours', 'hold', 'resync']],
-  ['Lease', ['lease-ttl', 'on-conflict']],
+  ['Lease', ['subnet', 'lease-ttl', 'on-conflict']],
   ['Files', ['subnet-file', 'state-dir', 'run-dir']],
   ['Log', ['log-level', 'log-format']],
 ] // prettier-ignore
@@ -61,7 +61,7 @@ const table = (header: readonly string[], rows: readonly (readonly string[])[]):
 const unused = (): Promise<number> => Promise.resolve(0)
 const program = buildProgram(
   {
-    ...{ agent: unused, 'network set': unused, 'network get': unused, status: unused },
+    ...{ agent: unused, reserve: unused, 'network set': unused, 'network get': unused, status: unused },
     ...{ peers: unused, metrics: unused, plan: unused, cleanup: unused, leave: unused },
   },
   '0',

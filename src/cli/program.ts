@@ -5,6 +5,8 @@ import { type Flag, type Setting, settings } from '../config/settings.ts'
 /** What a command is called with. */
 export interface Invocation {
   readonly flags: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** What only this command takes, by the name of its flag: it is no setting. */
+  readonly options: Readonly<Record<string, string | undefined>>
   readonly json: boolean
   readonly file: string | undefined
   readonly args: readonly string[]
@@ -14,7 +16,16 @@ export interface Invocation {
 export type Commands = Readonly<Record<CommandName, (invocation: Invocation) => Promise<number>>>
 
 export type CommandName =
-  'agent' | 'network set' | 'network get' | 'status' | 'peers' | 'metrics' | 'plan' | 'cleanup' | 'leave'
+  | 'agent'
+  | 'reserve'
+  | 'network set'
+  | 'network get'
+  | 'status'
+  | 'peers'
+  | 'metrics'
+  | 'plan'
+  | 'cleanup'
+  | 'leave'
 
 const etcdFlags = [
   'etcd-endpoints',
@@ -33,6 +44,8 @@ interface Spec {
   readonly usage: string
   readonly description: string
   readonly flags: readonly Flag[]
+  /** Flags of this command that are no settings, each with its description. */
+  readonly options?: Readonly<Record<string, string>>
   readonly json?: boolean
   readonly help?: string
 }
@@ -41,6 +54,15 @@ const agentHelp = `SIGTERM and SIGINT end the agent and leave lease and data pla
 Exit codes: 0 ended by a signal or by "tweed leave", 1 it could not go on, 2 bad settings.`
 
 const setHelp = `Example: tweed network set '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}'`
+
+const reserveHelp = `The host takes a subnet that is reserved for it when it has none; one that runs keeps what it has until it
+leaves, or until it is started with --subnet. A record that the host has there already only loses its lease,
+which its peers don't notice; a record of another host is never touched.
+Exit codes: 0 done, or it was so already; 1 refused, and standard error says by whom; 2 bad usage.
+Examples: tweed reserve 10.5.7.0/24 --for 192.0.2.7
+          tweed reserve 10.5.7.0/24,fc00:0:0:7::/64 --for 192.0.2.7
+          tweed reserve --release 10.5.7.0/24
+          tweed reserve --list --json`
 
 const statusHelp = `Exit codes: 0 ready or degraded, 3 down, 1 no agent answers.`
 
@@ -64,6 +86,19 @@ const specs: readonly Spec[] = [
     usage: 'get',
     description: 'print the network configuration with its defaults filled in, as JSON',
     flags: etcdFlags,
+  },
+  {
+    name: 'reserve',
+    usage: 'reserve [subnet]',
+    description: 'keep a subnet for a host, list what is kept, or end that',
+    flags: etcdFlags,
+    options: {
+      '--for <host>': 'public address of the host, or its id (node in tweed status) if it has a record',
+      '--list': 'print what is reserved and for whom',
+      '--release <subnet>': 'end a reservation; a host that uses it goes on with an ordinary lease',
+    },
+    json: true,
+    help: reserveHelp,
   },
   {
     name: 'status',
@@ -125,6 +160,7 @@ export const buildProgram = (commands: Commands, version: string): Command => {
 function addCommand(parent: Command, spec: Spec, commands: Commands): void {
   const command = parent.command(spec.usage).description(spec.description).exitOverride()
   for (const flag of spec.flags) command.addOption(optionFor(flag))
+  for (const [flags, description] of Object.entries(spec.options ?? {})) command.option(flags, description)
   if (spec.json) command.option('--json', 'print JSON')
   command.option('--config-file <file>', `settings as JSON (default: ${defaultFile} if there is one)`)
   if (spec.help) command.addHelpText('after', `\n${spec.help}`)
@@ -144,15 +180,17 @@ const optionFor = (flag: Flag): Option => {
 
 function invocationOf(received: readonly unknown[]): Invocation {
   const command = received.at(-1) as Command
-  const options: Record<string, unknown> = command.opts()
-  const flags = Object.fromEntries(
-    Object.entries(options).map(([name, value]) => [
-      kebab(name),
-      value as string | readonly string[] | undefined,
-    ]),
-  )
-  const { json, 'config-file': file, ...rest } = flags
-  return { flags: rest, json: json !== undefined, file: file as string | undefined, args: command.args }
+  const given = Object.entries(command.opts()).map(([name, value]) => [kebab(name), value] as const)
+  const flags = given.filter(([name]) => name in settings)
+  const others = given.filter(([name]) => !(name in settings))
+  const { json, 'config-file': file, ...options } = Object.fromEntries(others) as Record<string, string>
+  return {
+    flags: Object.fromEntries(flags),
+    options,
+    json: json !== undefined,
+    file,
+    args: command.args,
+  }
 }
 
 const kebab = (camel: string): string => camel.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)

@@ -22,6 +22,7 @@ export const agentSettings = (s: Settings): AgentSettings => ({
   ifaceCanReach: s['iface-can-reach'],
   publicIp: s['public-ip'],
   device: s.device,
+  subnet: s.subnet,
   onConflict: s['on-conflict'],
   leaseTtlSeconds: Math.floor(s['lease-ttl'] / 1000),
   resyncMs: s.resync,

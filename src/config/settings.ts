@@ -1,5 +1,7 @@
 import { Ip, isIpv4 } from '../core/net/ip.ts'
 import type { Ipv4 } from '../core/net/ipv4.ts'
+import type { SubnetKey } from '../core/overlay/record.ts'
+import { parseSubnets } from '../core/overlay/subnet-key.ts'
 import { Millis } from '../core/time.ts'
 
 /** One setting: a flag, an environment variable, a key of the configuration file. */
@@ -193,6 +195,12 @@ export const settings = {
     agentOnly,
   ),
   hold: duration(['<duration>', 'a peer whose record vanishes keeps its rows for so long', '60s'], agentOnly),
+  subnet: make<SubnetKey | undefined>(
+    ['<subnet>', 'the subnet that this host takes, and no other; in dual stack both, with a comma'],
+    'must be a subnet without host bits such as 10.5.7.0/24, or 10.5.7.0/24,fc00:0:0:7::/64',
+    ([given = '']) => parseSubnets(given),
+    agentOnly,
+  ),
   'on-conflict': oneOf(
     ['renumber', 'hold', 'exit'],
     [

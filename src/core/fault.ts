@@ -24,6 +24,7 @@ export const faultCodes = {
   'subnets-exhausted': 'every subnet of the network is taken',
   'lease-lost': 'etcd says that our lease or key is gone; it is claimed again',
   'lease-conflict': 'another host owns our subnet or our public address',
+  'subnet-unfit': 'the subnet that --subnet names does not fit the network',
   'peers-held': 'many peers vanished at once; their entries are held',
   'link-conflict': 'a device of our name exists and is not ours to change',
   'route-conflict': 'a route of somebody else stands where ours belongs',

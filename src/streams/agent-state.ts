@@ -87,7 +87,7 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
       return event.state.kind === 'none' ? event.state.fault : event.state.network.fault
     case 'lease':
       if (event.state.kind === 'lost') return Fault.of('lease-lost')
-      return event.state.kind === 'owned' ? undefined : event.state.fault
+      return event.state.kind === 'owned' ? event.state.lease.instead : event.state.fault
     case 'device':
       return event.state.kind === 'failed' ? event.state.fault : undefined
     case 'outcome':

@@ -3,6 +3,7 @@ import {
   concat,
   concatMap,
   defer,
+  distinctUntilChanged,
   EMPTY,
   filter,
   map,
@@ -10,6 +11,8 @@ import {
   type Observable,
   of,
   repeat,
+  scan,
+  startWith,
   switchMap,
   take,
   takeWhile,
@@ -17,9 +20,10 @@ import {
   timer,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
-import { nodeOf } from '../core/overlay/record.ts'
-import type { RecordEvent, StoreEvent, StoreView } from '../ports/lease-store.ts'
-import { type Acquired, acquire$, type AcquireOptions } from './acquire.ts'
+import { nodeOf, type StoredRecord } from '../core/overlay/record.ts'
+import { printSubnetKey } from '../core/overlay/subnet-key.ts'
+import type { RecordChange, RecordEvent, StoreEvent, StoreView } from '../ports/lease-store.ts'
+import { type Acquired, acquire$, type AcquireOptions, type WantedSubnet } from './acquire.ts'
 import { retryBackoff } from './operators/retry-backoff.ts'
 import { retryTold } from './operators/retry-told.ts'
 
@@ -37,10 +41,12 @@ export type LeaseState =
 export type OnConflict = 'renumber' | 'hold' | 'exit'
 
 /** A subnet held, with the revision of its record. */
-export type Held = Omit<Acquired, 'did' | 'remainingSeconds'>
+export type Held = Omit<Acquired, 'did' | 'remainingSeconds' | 'instead'>
 
-export interface LeaseOptions extends Omit<AcquireOptions, 'insist' | 'view$'> {
+export interface LeaseOptions extends Omit<AcquireOptions, 'insist' | 'held' | 'wanted' | 'view$'> {
   readonly onConflict: OnConflict
+  /** `--subnet`, which moves a host that holds another only when it starts. */
+  readonly wanted: WantedSubnet | undefined
   /** What the last run held; in force until etcd says otherwise. */
   readonly saved: Held | undefined
   readonly records$: Observable<StoreEvent<RecordEvent>>
@@ -54,25 +60,30 @@ export interface LeaseOptions extends Omit<AcquireOptions, 'insist' | 'view$'> {
  * an event for anybody.
  */
 export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
-  const { random, onConflict } = options
+  const { random, onConflict, wanted } = options
   let held: Held | undefined = options.saved
+  let isStart = true
   const attempt$ = defer(() =>
     acquire$({
       ...options,
       view$: view$(options),
-      previous: held?.key ?? options.previous,
+      held: held?.key,
+      wanted: wanted && { ...wanted, mayRenumber: wanted.mayRenumber && isStart },
       insist: onConflict === 'renumber' ? undefined : held?.key,
     }),
   ).pipe(
     concatMap((lease): readonly LeaseState[] => {
+      if (onConflict === 'exit' && isConflict(lease.instead)) throw new Error(lease.instead.message)
       const before = held
       held = lease
+      isStart = false
       const owned: LeaseState = { kind: 'owned', lease, remainingSeconds: lease.remainingSeconds }
-      return before && before.key !== lease.key ? [renumbered(before, lease), owned] : [owned]
+      const isOrdered = wanted && lease.key === printSubnetKey(wanted.subnets)
+      return before && before.key !== lease.key && !isOrdered ? [renumbered(before, lease), owned] : [owned]
     }),
     catchError((error: unknown) =>
       throwError(() =>
-        onConflict === 'exit' && held && isConflict(error) ? new Error(error.message) : error,
+        onConflict === 'exit' && (held ?? wanted) && isConflict(error) ? new Error(error.message) : error,
       ),
     ),
   )
@@ -120,9 +131,36 @@ const renumbered = (before: Held, lease: Held): LeaseState => ({
 })
 
 function hold$(lease: Acquired, options: LeaseOptions): Observable<LeaseState> {
-  const lost: LeaseState = { kind: 'lost', lease }
-  const keptAlive$ = lease.leaseId === '0' ? EMPTY : keepAlive$(lease, options)
-  return merge(keptAlive$, disputed$(lease, options).pipe(map(() => lost)))
+  return hooks$(lease, options).pipe(
+    switchMap((now, count) => {
+      const moved: LeaseState = { kind: 'owned', lease: now, remainingSeconds: now.remainingSeconds }
+      const lost: LeaseState = { kind: 'lost', lease: now }
+      return merge(
+        count === 0 ? EMPTY : of(moved),
+        now.leaseId === '0' ? EMPTY : keepAlive$(now, options),
+        disputed$(now, options).pipe(map(() => lost)),
+      )
+    }),
+  )
+}
+
+/** Our record on the lease that it hangs on: `tweed reserve` takes it off its lease, and puts it on another. */
+const hooks$ = (lease: Acquired, { records$, me }: LeaseOptions): Observable<Acquired> =>
+  records$.pipe(
+    scan((now, event) => {
+      const record = event.kind === 'value' ? recordIn(event.value, now.key) : undefined
+      if (!record || record.modRevision <= now.modRevision || nodeOf(record.value) !== me.node) return now
+      const { leaseId, modRevision } = record
+      return { ...now, leaseId, modRevision, remainingSeconds: undefined }
+    }, lease),
+    startWith(lease),
+    distinctUntilChanged((a, b) => a.leaseId === b.leaseId),
+  )
+
+const recordIn = (event: RecordEvent, key: string): StoredRecord | undefined => {
+  if (event.kind === 'snapshot') return event.records.find((record) => record.key === key)
+  const last = event.changes.findLast((change) => keyOf(change) === key)
+  return last?.kind === 'put' ? last.record : undefined
 }
 
 /** Once at a random moment of the first period, then every period ±10 %. */
@@ -174,11 +212,8 @@ function confirmed$({ key }: Acquired, { store, me, random }: LeaseOptions): Obs
 }
 
 function stillOurs(event: RecordEvent, key: string, node: string): boolean {
-  if (event.kind === 'snapshot')
-    return event.records.some((record) => record.key === key && nodeOf(record.value) === node)
-  for (const change of event.changes.toReversed()) {
-    if (change.kind === 'delete' && change.key === key) return false
-    if (change.kind === 'put' && change.record.key === key) return nodeOf(change.record.value) === node
-  }
-  return true
+  const isNews = event.kind === 'snapshot' || event.changes.some((change) => keyOf(change) === key)
+  return !isNews || nodeOf(recordIn(event, key)?.value ?? '') === node
 }
+
+const keyOf = (change: RecordChange): string => (change.kind === 'put' ? change.record.key : change.key)

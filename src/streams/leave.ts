@@ -11,6 +11,7 @@ import {
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { decodeRecord, encodeRecord, type LeaseRecord } from '../core/overlay/record.ts'
+import { reservationFor } from '../core/overlay/reservation.ts'
 import type { SavedState } from '../ports/host.ts'
 import type { LeaseStore } from '../ports/lease-store.ts'
 
@@ -44,23 +45,14 @@ export const leave$ = (store: LeaseStore, saved: SavedState): Observable<never> 
     ignoreElements(),
   )
 
-/** As an operator writes one: the address that may have the subnet, and nobody behind it (flannel's form). */
+/** As an operator writes one: the address that may have the subnet, and nobody behind it. */
 const keepReserved$ = (
   store: LeaseStore,
   { key, modRevision }: { readonly key: string; readonly modRevision: number },
-  { publicIp }: LeaseRecord,
+  record: LeaseRecord,
 ): Observable<unknown> => {
-  const value = encodeRecord({ ...nobody, publicIp })
+  const value = encodeRecord(reservationFor(record))
   return store.claim$({ key, value, leaseId: '0', modRevision, configRevision: undefined })
-}
-const nobody = {
-  publicIp6: undefined,
-  backendType: '',
-  vni: undefined,
-  vtepMac: undefined,
-  vtepMac6: undefined,
-  node: undefined,
-  leaving: false,
 }
 
 /** The lease holds nothing any more; if it can't be revoked it ends by itself. */

@@ -49,6 +49,11 @@ function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: A
         log.info('network.adopted', { config: event.state.network.stored.value })
       return
     case 'lease':
+      if (state.lease && before.lease && state.lease.lease.key !== before.lease.lease.key)
+        log.warn('lease.renumbered', {
+          from: printSubnets(before.lease.lease),
+          to: printSubnets(state.lease.lease),
+        })
       if (
         state.lease &&
         (state.lease.state !== before.lease?.state || state.lease.lease.key !== before.lease.lease.key)

@@ -6,10 +6,9 @@ import { families, type Family } from '../core/net/ip.ts'
 import type { VxlanSpec } from '../core/kernel/link.ts'
 import { planLink } from '../core/kernel/link-notation.ts'
 import { printOp } from '../core/kernel/notation.ts'
-import { admit } from '../core/overlay/admission.ts'
+import { allocationCandidates } from '../core/overlay/allocation.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
-import type { StoredRecord } from '../core/overlay/record.ts'
-import { parseSubnetKey } from '../core/overlay/subnet-key.ts'
+import { printSubnetKey, printSubnets } from '../core/overlay/subnet-key.ts'
 import { vxlanSpecs } from '../core/overlay/vxlan-spec.ts'
 import type { Interfaces } from '../ports/kernel.ts'
 import type { StoreView } from '../ports/lease-store.ts'
@@ -83,7 +82,7 @@ function rows$(
       planned.forEach(({ family }, i) => dumps[i] && forwarding.plane(family).dumped(dumps[i], now))
       forwarding.reached(hops, now)
       const rows = forwarding.take(now, Infinity).map((op) => printOp(op, device(op)))
-      return [...planned.flatMap(({ commands }) => commands), ...rows]
+      return [...moveLines(settings, own), ...planned.flatMap(({ commands }) => commands), ...rows]
     }),
   )
 }
@@ -91,12 +90,15 @@ function rows$(
 /** Stands for the interface index of a device that is still to be made. */
 const notYet = (family: Family): number => -family
 
-function ownLeaseIn(view: StoreView, context: OwnContext): OwnContext['lease'] {
-  const own = view.records.filter((record) => admit(record, context).kind === 'own')
-  const newest = own.reduce<StoredRecord | undefined>(
-    (a, b) => (a && a.modRevision > b.modRevision ? a : b),
-    undefined,
-  )
-  const key = newest && parseSubnetKey(newest.key)
-  return newest && key && { key: newest.key, ...key, leaseId: newest.leaseId }
+const moveLines = ({ subnet }: AgentSettings, { lease }: OwnContext): readonly string[] =>
+  subnet && lease && printSubnetKey(subnet) !== lease.key
+    ? [`# tweed agent would first try to move from ${printSubnets(lease)} to ${printSubnets(subnet)}`]
+    : []
+
+/** The record that an agent would go on with; one only reserved comes after one that is in use. */
+function ownLeaseIn(view: StoreView, { config, identity }: OwnContext): OwnContext['lease'] {
+  const from = { config, records: view.records, me: identity, held: undefined, previous: undefined }
+  const [best] = allocationCandidates({ ...from, random: () => 0 })
+  const record = best && view.records.find(({ key }) => key === best.keyText)
+  return record && { key: record.key, ...best.key, leaseId: record.leaseId }
 }

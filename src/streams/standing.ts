@@ -1,9 +1,9 @@
 import { combineLatest, concatMap, distinctUntilChanged, map, type Observable, switchMap, tap } from 'rxjs'
 import type { VxlanSpec } from '../core/kernel/link.ts'
-import { fits } from '../core/overlay/allocation.ts'
 import type { OwnContext, OwnIdentity } from '../core/overlay/own.ts'
 import type { StoredRecord } from '../core/overlay/record.ts'
 import { previousSubnet } from '../core/overlay/subnet-env.ts'
+import { fits } from '../core/overlay/subnet-fit.ts'
 import { parseSubnetKey, printSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
 import { vxlanSpecs } from '../core/overlay/vxlan-spec.ts'
@@ -51,8 +51,9 @@ interface Self {
 }
 
 export const whoWeAre = (options: Options): WhoWeAre => {
-  const { world, settings, lastRun, records$, listed } = options
+  const { world, settings, lastRun } = options
   let held = savedLease(lastRun.saved)
+  let isStart = true // until a subnet is held: from then on --subnet moves nothing
   const networks$ = network$({ store: world.store, saved: lastRun.saved?.config, lease: () => held }).pipe(
     shareLatest(),
   )
@@ -71,9 +72,12 @@ export const whoWeAre = (options: Options): WhoWeAre => {
   )
   const leases$ = selves$.pipe(
     switchMap((self) =>
-      ownLease$({ ...leaseTerms(options, self), records$, listed, saved: fitting(held, self.network) }),
+      ownLease$({ ...leaseTerms(options, self, isStart), saved: fitting(held, self.network) }),
     ),
-    tap((state) => (held = state.kind === 'acquiring' ? held : state.lease)),
+    tap((state) => {
+      held = state.kind === 'acquiring' ? held : state.lease
+      isStart &&= state.kind !== 'owned'
+    }),
     shareLatest(),
   )
   const held$ = leases$.pipe(
@@ -107,13 +111,15 @@ export const whoWeAre = (options: Options): WhoWeAre => {
   return { networks$, identities$, leases$, own$, standing$, specs$ }
 }
 
-function leaseTerms({ world, settings, lastRun }: Options, { network, me }: Self) {
+function leaseTerms(options: Options, { network, me }: Self, mayRenumber: boolean) {
+  const { world, settings, lastRun, records$, listed } = options
   const { store, clock } = world
   const random = (): number => clock.random()
   const subnet = lastRun.subnetEnv === undefined ? undefined : previousSubnet(lastRun.subnetEnv)
   const previous = subnet && printSubnetKey({ subnet, subnet6: undefined })
   const { onConflict, leaseTtlSeconds: ttlSeconds } = settings
-  return { store, network, me, previous, onConflict, ttlSeconds, random }
+  const wanted = settings.subnet && { subnets: settings.subnet, mayRenumber }
+  return { store, network, me, previous, wanted, onConflict, ttlSeconds, random, records$, listed }
 }
 
 /** A restart may meet another network: what was held then is no claim on it. */

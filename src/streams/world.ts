@@ -1,6 +1,7 @@
 import type { ForwardingOptions } from '../core/forwarding.ts'
 import type { Ip } from '../core/net/ip.ts'
 import type { Ipv4 } from '../core/net/ipv4.ts'
+import type { SubnetKey } from '../core/overlay/record.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Host } from '../ports/host.ts'
 import type { Kernel } from '../ports/kernel.ts'
@@ -22,6 +23,8 @@ export interface AgentSettings extends ForwardingOptions {
   readonly ifaceCanReach: Ip | undefined
   readonly publicIp: Ipv4 | undefined
   readonly device: string | undefined
+  /** The only subnet that will do. */
+  readonly subnet: SubnetKey | undefined
   readonly onConflict: OnConflict
   readonly leaseTtlSeconds: number
   /** How often the tables are compared with the kernel although nothing happened. */

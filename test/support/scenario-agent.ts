@@ -23,6 +23,7 @@ export const agentSettings = ({ resolve, hold, idle, maxNeighbours }: ScenarioSe
   ifaceRegex: [],
   ifaceCanReach: undefined,
   publicIp: undefined,
+  subnet: undefined,
   device: undefined,
   onConflict: 'renumber',
   leaseTtlSeconds: 86_400,

@@ -88,7 +88,7 @@ describe('links between pages', () => {
 const unused = (): Promise<number> => Promise.resolve(0)
 const program = buildProgram(
   {
-    ...{ agent: unused, 'network set': unused, 'network get': unused, status: unused },
+    ...{ agent: unused, reserve: unused, 'network set': unused, 'network get': unused, status: unused },
     ...{ peers: unused, metrics: unused, plan: unused, cleanup: unused, leave: unused },
   },
   '0',

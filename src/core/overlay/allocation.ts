@@ -1,20 +1,33 @@
-import { Cidr } from '../net/cidr.ts'
-import { Ipv4 } from '../net/ipv4.ts'
+import type { Cidr } from '../net/cidr.ts'
 import { Ipv6 } from '../net/ipv6.ts'
 import { type IndexRange, Subnets } from '../net/subnets.ts'
 import { Fault } from '../fault.ts'
 import { isOwn } from './admission.ts'
+import {
+  isUnused,
+  list,
+  type Listed,
+  listRecords,
+  mentions,
+  ownAmong,
+  type OwnListed,
+  overlap,
+  printHold,
+} from './listed-records.ts'
 import type { NetworkConfig, SubnetRange } from './network-config.ts'
 import { type OwnIdentity, printPublicIp } from './own.ts'
-import { decodeRecord, type LeaseRecord, type StoredRecord, type SubnetKey } from './record.ts'
-import { parseSubnetKey, printSubnetKey } from './subnet-key.ts'
+import type { StoredRecord, SubnetKey } from './record.ts'
+import { fits, misfit } from './subnet-fit.ts'
+import { printSubnetKey, printSubnets } from './subnet-key.ts'
 
 /** What a host knows when it looks for a subnet. */
 export interface AllocationView {
   readonly config: NetworkConfig
   readonly records: readonly StoredRecord[]
   readonly me: OwnIdentity
-  /** What it had before, from its state or flannel's `subnet.env`. */
+  /** What it forwards for, or did in its last run: its containers have these addresses. */
+  readonly held: SubnetKey | undefined
+  /** What flannel's `subnet.env` names. */
   readonly previous: SubnetKey | undefined
   /** From 0 up to but not including 1. */
   readonly random: () => number
@@ -27,47 +40,69 @@ export interface Candidate {
   /** The revision that the record must still have; 0 means that it must not exist. */
   readonly guardModRevision: number
   /** A `reservation` is written without a lease, as it was found, and so stays one. */
-  readonly kind: 'own' | 'reservation' | 'previous' | 'free'
-}
-
-interface Listed {
-  readonly stored: StoredRecord
-  readonly key: SubnetKey
+  readonly kind: 'own' | 'reservation' | 'previous' | 'static' | 'free'
 }
 
 /**
- * The subnets worth trying, best first: what is ours already, what was ours, all others in random order (flannel
- * draws from the first hundred only, so that hosts that start together collide). Lazy: a /8 costs nothing until
- * it is drawn from.
+ * The subnets worth trying, best first: what is ours already, what is reserved for us, what was ours, all others in
+ * random order (flannel draws from the first hundred only, so that hosts that start together collide). Lazy: a /8
+ * costs nothing until it is drawn from.
  */
 export function* allocationCandidates(view: AllocationView): Generator<Candidate> {
-  const listed = view.records.flatMap(list).filter(({ key }) => isSomeonesSubnet(key, view.config))
-  for (const own of ownRecords(listed, view)) {
-    const kind = own.stored.leaseId === '0' ? 'reservation' : 'own'
-    yield candidate(own.key, kind, own.stored.modRevision)
-  }
-  const { previous } = view
-  // Somebody has overwritten our record with garbage: the subnet is still ours, and its containers run.
-  const previousText = previous && printSubnetKey(previous)
-  const spoiled = listed.find(({ stored }) => stored.key === previousText && !recordOf(stored))
-  const taken = listed.filter((other) => other !== spoiled).map(({ key }) => key)
-  if (
-    previous &&
-    fits(previous, view.config) &&
-    mayBeNew(previous, view.config) &&
-    !taken.some((key) => overlap(key, previous))
-  ) {
-    taken.push(previous)
-    yield candidate(previous, 'previous', spoiled?.stored.modRevision ?? 0)
-  }
+  const listed = listRecords(view)
+  const own = ownRecords(listed, view)
+  const kept = [...keptAmong(listed, own, view)]
+  yield* kept
+  yield* own.filter(isUnused).map(ownCandidate)
+  const previous = view.previous && mayBeNew(view.previous, view.config) ? view.previous : undefined
+  const again = kept.some(({ key }) => previous && overlap(key, previous))
+    ? undefined
+    : formerCandidate(previous, listed, view.config)
+  if (again) yield again
+  const gone = [...kept, ...(again ? [again] : [])].map(({ key }) => key)
+  const taken = [...listed.map(({ key }) => key), ...gone]
   for (const key of freeKeys(view, taken)) yield candidate(key, 'free', 0)
+}
+
+/** What containers of this host run with: its records, and the subnet that it held if only the record is gone. */
+export const keptCandidates = (view: AllocationView): readonly Candidate[] => {
+  const listed = listRecords(view)
+  return [...keptAmong(listed, ownRecords(listed, view), view)]
+}
+
+function* keptAmong(
+  listed: readonly Listed[],
+  own: readonly OwnListed[],
+  { held, config }: AllocationView,
+): Generator<Candidate> {
+  const used = own.filter((record) => !isUnused(record))
+  yield* used.map(ownCandidate)
+  if (used.some(({ key }) => held && overlap(key, held))) return
+  const again = formerCandidate(held, listed, config)
+  if (again) yield again
+}
+
+/** The one subnet that the operator wants here, or who is in the way. SubnetMin and SubnetMax don't bind it. */
+export const staticCandidate = (view: AllocationView, wanted: SubnetKey): Candidate | Fault => {
+  const wrong = misfit(wanted, view.config)
+  if (wrong !== undefined) return Fault.of('subnet-unfit', `--subnet is ${printSubnets(wanted)}: ${wrong}`)
+  const listed = listRecords(view)
+  const own = ownRecords(listed, view).find(({ key }) => sameKey(key, wanted))
+  if (own) return ownCandidate(own)
+  const isHeld = view.held !== undefined && sameKey(view.held, wanted)
+  const former = isHeld ? formerCandidate(wanted, listed, view.config) : undefined
+  if (former) return former
+  const holder = listed.find(
+    ({ key, record }) => overlap(key, wanted) && !(record !== undefined && isOwn(record, view.me)),
+  )
+  if (!holder) return candidate(wanted, 'static', 0)
+  return Fault.of('lease-conflict', `--subnet is ${printSubnets(wanted)}: ${printHold(holder)}`)
 }
 
 /** Flannel lets two hosts with one address share a lease without a word; we say who they are. */
 export const sharedAddressFault = (records: readonly StoredRecord[], me: OwnIdentity): Fault | undefined => {
-  for (const stored of records.filter(mentions(me))) {
-    const record = parseSubnetKey(stored.key) && recordOf(stored)
-    if (record?.node === undefined || record.node === me.node) continue
+  for (const { stored, record } of records.filter(mentions(me)).flatMap(list)) {
+    if (record?.node === undefined || record.node === me.node || isUnused({ stored, record })) continue
     const same4 = record.publicIp !== undefined && record.publicIp === me.ipv4?.publicIp
     const same6 = record.publicIp6 !== undefined && record.publicIp6 === me.ipv6?.publicIp
     if (!same4 && !same6) continue
@@ -88,75 +123,36 @@ const candidate = (key: SubnetKey, kind: Candidate['kind'], guardModRevision: nu
   kind,
 })
 
-/** A key that is none takes no subnet; a value that is none still does. */
-const list = (stored: StoredRecord): readonly Listed[] => {
-  const key = parseSubnetKey(stored.key)
-  return key ? [{ stored, key }] : []
+const ownCandidate = ({ key, stored }: Listed): Candidate =>
+  candidate(key, stored.leaseId === '0' ? 'reservation' : 'own', stored.modRevision)
+
+/** Ours once, if nobody else has it now. Where somebody has overwritten our record with garbage it still is. */
+const formerCandidate = (
+  former: SubnetKey | undefined,
+  listed: readonly Listed[],
+  config: NetworkConfig,
+): Candidate | undefined => {
+  if (!former || !fits(former, config)) return undefined
+  const keyText = printSubnetKey(former)
+  const spoiled = listed.find((other) => other.stored.key === keyText && !other.record)
+  if (listed.some((other) => other !== spoiled && overlap(other.key, former))) return undefined
+  return candidate(former, 'previous', spoiled?.stored.modRevision ?? 0)
 }
-
-const recordOf = ({ value }: StoredRecord): LeaseRecord | undefined => {
-  const decoded = decodeRecord(value)
-  return decoded.kind === 'valid' ? decoded.value : undefined
-}
-
-/**
- * Spares the decoding of ten thousand values of which none is this host's: a node id and a dotted quad have one
- * spelling each, unless JSON's escapes hide them. An IPv6 address has many.
- */
-const mentions = ({ node, ipv4, ipv6 }: OwnIdentity): ((stored: StoredRecord) => boolean) => {
-  if (ipv6) return () => true
-  const names = [node, ...(ipv4 ? [Ipv4.print(ipv4.publicIp)] : []), '\\']
-  return ({ value }) => names.some((name) => value.includes(name))
-}
-
-/** The records that name this host, by its id. */
-export const recordsNaming = (records: readonly StoredRecord[], me: OwnIdentity): readonly StoredRecord[] =>
-  records.filter(mentions(me)).filter((stored) => recordOf(stored)?.node === me.node)
-
-/**
- * A host's subnet of this network, of whatever length: none is larger than a quarter of the network (flannel's rule
- * for SubnetLen). One record that claims more, or something else, must not leave everybody without a subnet.
- */
-const isSomeonesSubnet = ({ subnet, subnet6 }: SubnetKey, { ipv4, ipv6 }: NetworkConfig): boolean =>
-  isPartOf(subnet, ipv4?.network) && isPartOf(subnet6, ipv6?.network)
-const isPartOf = (subnet: Cidr | undefined, network: Cidr | undefined): boolean =>
-  !network || !subnet || (Cidr.containsCidr(network, subnet) && subnet.length >= network.length + 2)
 
 /** Ours by node id before ours by address, then the newest, as peers see it. */
-const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): readonly Listed[] => {
-  const mine = new Map<Listed, LeaseRecord>()
-  const mayBeOurs = mentions(me)
-  for (const one of listed) {
-    const record = mayBeOurs(one.stored) ? recordOf(one.stored) : undefined
-    if (record && isOwn(record, me)) mine.set(one, record)
-  }
-  const rank = (own: Listed): number => (mine.get(own)?.node === undefined ? 0 : 1)
-  return [...mine.keys()]
-    .filter(({ key }) => fits(key, config))
-    .filter(
-      (own) =>
-        !listed.some((other) => !mine.has(other) && isOlder(other, own) && overlap(other.key, own.key)),
-    )
-    .sort((a, b) => rank(b) - rank(a) || b.stored.modRevision - a.stored.modRevision)
+const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): readonly OwnListed[] => {
+  const mine = ownAmong(listed, me)
+  const keys = new Set(mine.map(({ stored }) => stored.key))
+  const isContested = (own: Listed): boolean =>
+    listed.some((other) => isOlder(other, own) && !keys.has(other.stored.key) && overlap(other.key, own.key))
+  return mine
+    .filter((own) => fits(own.key, config) && !isContested(own))
+    .toSorted((a, b) => rank(b) - rank(a) || b.stored.modRevision - a.stored.modRevision)
 }
+const rank = ({ record }: OwnListed): number => (record.node === undefined ? 0 : 1)
 const isOlder = (a: Listed, b: Listed): boolean => a.stored.createRevision < b.stored.createRevision
 
-const overlap = (a: SubnetKey, b: SubnetKey): boolean =>
-  overlapping(a.subnet, b.subnet) || overlapping(a.subnet6, b.subnet6)
-const overlapping = (a: Cidr | undefined, b: Cidr | undefined): boolean =>
-  a !== undefined && b !== undefined && Cidr.overlaps(a, b)
-
-/**
- * Of the families and lengths that the configuration wants. SubnetMin and SubnetMax bound new allocations only: a
- * subnet that is held or reserved stays, and so do the addresses of its containers.
- */
-export const fits = (key: SubnetKey, config: NetworkConfig): boolean =>
-  fitsNetwork(key.subnet, config.ipv4) && fitsNetwork(key.subnet6, config.ipv6)
-
-const fitsNetwork = <C extends Cidr>(subnet: C | undefined, range: SubnetRange<C> | undefined): boolean => {
-  if (!subnet || !range) return !subnet && !range
-  return subnet.length === range.subnetLength && Cidr.containsCidr(range.network, subnet)
-}
+const sameKey = (a: SubnetKey, b: SubnetKey): boolean => printSubnetKey(a) === printSubnetKey(b)
 
 const mayBeNew = ({ subnet, subnet6 }: SubnetKey, { ipv4, ipv6 }: NetworkConfig): boolean =>
   isAllocatable(subnet, ipv4) && isAllocatable(subnet6, ipv6)

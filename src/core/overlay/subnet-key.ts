@@ -25,6 +25,12 @@ export const printSubnetKey = ({ subnet, subnet6 }: SubnetKey): string =>
 export const printSubnets = ({ subnet, subnet6 }: SubnetKey): string =>
   [subnet, subnet6].flatMap((cidr) => (cidr ? [Cidr.print(cidr)] : [])).join(',')
 
+/** As people write it, what {@link printSubnets} prints; host bits are refused. */
+export const parseSubnets = (text: string): SubnetKey | undefined => {
+  const cidrs = text.split(',').map((part) => Cidr.parse(part.trim()))
+  return cidrs.every((cidr) => cidr !== undefined) ? parseSubnetKey(cidrs.map(dashed).join('&')) : undefined
+}
+
 const dashed = (cidr: Cidr): string => Cidr.print(cidr).replace('/', '-')
 
 // Flannel reads the lengths as 5 and 7 bits: 32 and 128 make the key illegal for it.

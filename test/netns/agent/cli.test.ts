@@ -7,6 +7,7 @@ import { type Finished, run } from '../../support/process.ts'
 
 const commands = [
   'agent',
+  'reserve',
   'network set',
   'network get',
   'status',

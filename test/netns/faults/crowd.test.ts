@@ -44,7 +44,13 @@ describe('etcd under fault: crowds', function () {
         return lastValueFrom(
           acquire$({
             ...{ store, network: state.network, ttlSeconds: 600, random: Math.random },
-            ...{ previous: undefined, insist: undefined, view$: store.read$() },
+            ...{
+              held: undefined,
+              wanted: undefined,
+              previous: undefined,
+              insist: undefined,
+              view$: store.read$(),
+            },
             me,
           }),
         )

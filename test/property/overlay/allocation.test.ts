@@ -39,6 +39,7 @@ describe('allocationCandidates', () => {
           records: taken.map((subnet, i) =>
             recordOf(2 + (i % 50), { key: printSubnetKey({ subnet, subnet6: undefined }) }),
           ),
+          held: undefined,
           previous: before && { subnet: before, subnet6: undefined },
           random: () => dice[thrown++ % dice.length] ?? 0,
         })
@@ -56,6 +57,7 @@ describe('allocationCandidates', () => {
       config: network,
       me,
       records: [],
+      held: undefined,
       previous: undefined,
       random: Math.random,
     }))

@@ -2,7 +2,8 @@ import { expect } from 'chai'
 import { Ipv4 } from '../../../src/core/net/ipv4.ts'
 import { Fault } from '../../../src/core/fault.ts'
 import { acquire$ } from '../../../src/streams/acquire.ts'
-import { me, recordOf, valueOf } from '../core/overlay/fixtures.ts'
+import { parseSubnets } from '../../../src/core/overlay/subnet-key.ts'
+import { me, must, recordOf, valueOf } from '../core/overlay/fixtures.ts'
 import { Leasing } from './leasing.ts'
 
 const small = { SubnetMin: '10.5.1.0', SubnetMax: '10.5.3.0' }
@@ -155,6 +156,101 @@ describe('acquire$', () => {
     const { error } = acquire({ previous: '10.5.2.0-24', insist: '10.5.2.0-24' })
     expect(error).to.deep.include({ code: 'lease-conflict' })
     expect(leasing.store.records).to.have.lengthOf(1)
+  })
+
+  describe('where one subnet is wanted', () => {
+    const wanted = (text: string, mayRenumber = true) => ({
+      wanted: { subnets: must(parseSubnets(text)), mayRenumber },
+    })
+    const mine = (number: number, leaseId = grant()): void => {
+      leasing.store.put(`10.5.${String(number)}.0-24`, leasing.value, leaseId)
+    }
+
+    it('takes it and no other', () => {
+      expect(acquire(wanted('10.5.77.0/24')).last).to.deep.include({
+        key: '10.5.77.0-24',
+        instead: undefined,
+      })
+      setUp()
+      leasing.store.put('10.5.2.0-24', valueOf(9), '0')
+      const { values, error } = acquire(wanted('10.5.2.0/24'))
+      expect(values).to.deep.equal([])
+      expect(error).to.deep.include({ code: 'lease-conflict' })
+      expect(leasing.store.records).to.have.lengthOf(1)
+    })
+
+    it('moves there from another, of which no record stays', () => {
+      mine(2)
+      expect(acquire(wanted('10.5.3.0/24')).last.key).to.equal('10.5.3.0-24')
+      expect(keys().map(([key]) => key)).to.deep.equal(['10.5.3.0-24'])
+    })
+
+    it('leaves a reservation that it moves away from to the operator, as it was', () => {
+      mine(2, '0')
+      acquire(wanted('10.5.3.0/24'))
+      expect(leasing.store.records.map(({ key, value, leaseId }) => [key, value, leaseId])).to.deep.equal([
+        ['10.5.2.0-24', '{"PublicIP":"192.0.2.1","PublicIPv6":null}', '0'],
+        ['10.5.3.0-24', leasing.value, '1000'],
+      ])
+      const { revision } = leasing.store
+      acquire(wanted('10.5.3.0/24'))
+      expect(leasing.store.revision, 'nothing is written twice').to.equal(revision)
+    })
+
+    it('moves away from what flannel has left here', () => {
+      leasing.store.put('10.5.2.0-24', valueOf(1, { Node: undefined }), grant())
+      acquire(wanted('10.5.3.0/24'))
+      expect(keys().map(([key]) => key)).to.deep.equal(['10.5.3.0-24'])
+    })
+
+    it('keeps what it has where the wanted one is taken, denied or unfit, and says so', () => {
+      mine(2)
+      leasing.store.put('10.5.3.0-24', valueOf(9), '0')
+      const kept = acquire(wanted('10.5.3.0/24')).last
+      expect(kept).to.deep.include({ key: '10.5.2.0-24', did: 'adopted' })
+      expect(kept.instead).to.deep.include({ code: 'lease-conflict' })
+      expect(acquire(wanted('10.6.3.0/24')).last.instead).to.deep.include({ code: 'subnet-unfit' })
+      leasing.store.failNext('claim$', Fault.of('etcd-denied'))
+      const denied = acquire(wanted('10.5.1.0/24')).last
+      expect(denied).to.deep.include({ key: '10.5.2.0-24' })
+      expect(denied.instead).to.deep.include({ code: 'etcd-denied' })
+    })
+
+    it('keeps what it held last, too, where only the record is gone', () => {
+      leasing.store.put('10.5.3.0-24', valueOf(9), '0')
+      const { last } = acquire({ ...wanted('10.5.3.0/24'), held: '10.5.2.0-24' })
+      expect(last).to.deep.include({ key: '10.5.2.0-24', did: 'claimed' })
+    })
+
+    it('tries again where etcd is silent, and keeps nothing meanwhile', () => {
+      mine(2)
+      leasing.store.failNext('claim$', Fault.of('etcd-unreachable'))
+      const { error, values } = acquire(wanted('10.5.3.0/24'))
+      expect(values).to.deep.equal([])
+      expect(error).to.deep.include({ code: 'etcd-unreachable' })
+    })
+
+    it('says that another was faster', () => {
+      const followed = leasing.follow(acquire$(leasing.acquiring(wanted('10.5.3.0/24'))))
+      leasing.time.advance(3)
+      leasing.store.put('10.5.3.0-24', valueOf(9), '0')
+      leasing.time.advance(100)
+      expect(followed.error).to.deep.include({ code: 'lease-conflict' })
+      expect(leasing.store.leases).to.deep.equal([])
+    })
+
+    it('moves nothing once it runs', () => {
+      mine(2)
+      const { last } = acquire(wanted('10.5.3.0/24', false))
+      expect(last).to.deep.include({ key: '10.5.2.0-24' })
+      expect(last.instead?.message).to.match(/free now: restart the agent to move there/)
+      setUp()
+      expect(acquire(wanted('10.5.3.0/24', false)).last.key, 'nothing to keep').to.equal('10.5.3.0-24')
+      expect(acquire({ ...wanted('10.5.3.0/24', false), held: '10.5.3.0-24' }).last).to.deep.include({
+        key: '10.5.3.0-24',
+        instead: undefined,
+      })
+    })
   })
 
   it('passes the faults of etcd on, and gives the lease back where it can', () => {

@@ -185,4 +185,102 @@ describe('ownLease$', () => {
     expect(states.values).to.have.lengthOf(1)
     expect(states.last).to.deep.include({ kind: 'owned', remainingSeconds: undefined })
   })
+
+  describe('when its record changes the lease that it hangs on', () => {
+    const rehang = (leaseId: string): void => {
+      const [record] = leasing.store.records
+      leasing.store.put('10.5.1.0-24', record?.value ?? '', leaseId)
+      leasing.time.advance(1000)
+    }
+    const hook = () => states.last.kind === 'owned' && states.last.lease.leaseId
+
+    it('goes on without one where somebody reserves it, and loses nothing when the old one ends', () => {
+      hold()
+      rehang('0')
+      expect(kinds(states)).to.deep.equal(['owned', 'owned'])
+      expect(hook()).to.equal('0')
+      leasing.store.expire('1000')
+      leasing.time.advance(10 * hour)
+      expect(kinds(states)).to.deep.equal(['owned', 'owned'])
+      expect(leasing.store.records).to.have.lengthOf(1)
+    })
+
+    it('keeps the new one alive where a reservation ends', () => {
+      leasing.store.put('10.5.1.0-24', leasing.value, '0')
+      hold()
+      expect(hook()).to.equal('0')
+      const granted = leasing.follow(leasing.store.grant$(86_400))
+      leasing.time.advance(10)
+      rehang(granted.last)
+      expect(hook()).to.equal(granted.last)
+      leasing.time.advance(2 * hour)
+      expect(states.last).to.deep.include({ kind: 'owned', remainingSeconds: 86_400 })
+      leasing.store.expire(granted.last)
+      leasing.time.advance(1000)
+      expect(kinds(states).slice(-2)).to.deep.equal(['lost', 'owned'])
+      expect(leasing.store.records.map(({ key }) => key)).to.deep.equal(['10.5.1.0-24'])
+    })
+  })
+
+  it('does not move to a reservation, not even when its record is lost', () => {
+    hold()
+    leasing.store.put('10.5.3.0-24', '{"PublicIP":"192.0.2.1"}', '0')
+    leasing.time.advance(1000)
+    leasing.store.expire('1000')
+    leasing.time.advance(1000)
+    expect(states.last.kind === 'owned' && states.last.lease.key).to.equal('10.5.1.0-24')
+  })
+
+  describe('with a subnet that is wanted', () => {
+    const wanted = { subnets: { subnet: cidr4('10.5.3.0/24'), subnet6: undefined }, mayRenumber: true }
+    const key = () => states.last.kind === 'owned' && states.last.lease.key
+
+    it('moves there at start, which is no conflict', () => {
+      hold({ wanted, saved: held() })
+      expect(kinds(states)).to.deep.equal(['unsure', 'owned'])
+      expect(key()).to.equal('10.5.3.0-24')
+    })
+
+    it('waits for it where it has no other', () => {
+      leasing.store.put('10.5.3.0-24', valueOf(9), '0')
+      hold({ wanted })
+      leasing.time.advance(5000)
+      expect(states.last.kind === 'acquiring' && states.last.fault?.code).to.equal('lease-conflict')
+      leasing.store.delete('10.5.3.0-24')
+      leasing.time.advance(30_000)
+      expect(key()).to.equal('10.5.3.0-24')
+    })
+
+    it('keeps the one that it has, and stays there when the wanted one comes free', () => {
+      leasing.store.put('10.5.3.0-24', valueOf(9), '0')
+      hold({ wanted, saved: held() })
+      expect(key()).to.equal('10.5.2.0-24')
+      leasing.store.delete('10.5.3.0-24')
+      leasing.store.expire('1000')
+      leasing.time.advance(60_000)
+      expect(key()).to.equal('10.5.2.0-24')
+      expect(states.last.kind === 'owned' && states.last.lease.instead?.message).to.match(/free now/)
+    })
+
+    it('claims it again and again when another host gets it, whatever --on-conflict says', () => {
+      hold({ wanted })
+      leasing.store.delete('10.5.3.0-24')
+      leasing.store.put('10.5.3.0-24', valueOf(9), '0')
+      leasing.time.advance(5000)
+      expect(states.last.kind).to.equal('conflict')
+      leasing.store.delete('10.5.3.0-24')
+      leasing.time.advance(60_000)
+      expect(key()).to.equal('10.5.3.0-24')
+    })
+
+    for (const saved of [undefined, held()])
+      it(`ends if so told, ${saved ? 'though it has another' : 'where it has none'}`, () => {
+        leasing.store.put('10.5.3.0-24', valueOf(9), '0')
+        hold({ wanted, saved, onConflict: 'exit' })
+        expect(states.error)
+          .to.be.an('error')
+          .and.to.have.property('message')
+          .that.matches(/10\.5\.3\.0\/24/)
+      })
+  })
 })

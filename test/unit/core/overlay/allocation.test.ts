@@ -2,15 +2,18 @@ import { expect } from 'chai'
 import {
   type AllocationView,
   allocationCandidates,
+  keptCandidates,
   sharedAddressFault,
+  staticCandidate,
 } from '../../../../src/core/overlay/allocation.ts'
 import { parseSubnetKey } from '../../../../src/core/overlay/subnet-key.ts'
-import { config, dualConfig, flannelValue, me, recordOf, valueOf } from './fixtures.ts'
+import { config, dualConfig, flannelValue, me, must, recordOf, valueOf } from './fixtures.ts'
 
 const view = (more: Partial<AllocationView> = {}): AllocationView => ({
   config: config(),
   records: [],
   me,
+  held: undefined,
   previous: undefined,
   random: () => 0,
   ...more,
@@ -67,6 +70,45 @@ describe('allocationCandidates', () => {
       'own 10.5.3.0-24 @103',
       'own 10.5.9.0-24 @900',
     ])
+  })
+
+  it('prefers what it uses to what is only reserved, even by node id and later', () => {
+    const reserved = [
+      recordOf(8, { value: '{"PublicIP":"192.0.2.1"}', leaseId: '0', modRevision: 900 }),
+      recordOf(9, { value: '{"PublicIP":"192.0.2.1","Node":"me"}', leaseId: '0', modRevision: 901 }),
+      recordOf(10, { value: valueOf(1, { Node: undefined }), leaseId: '0', modRevision: 902 }),
+    ]
+    expect(first(4, { records: [mine(7), ...reserved] })).to.deep.equal([
+      'own 10.5.7.0-24 @107',
+      'reservation 10.5.9.0-24 @901',
+      'reservation 10.5.10.0-24 @902',
+      'reservation 10.5.8.0-24 @900',
+    ])
+    const used = recordOf(6, { value: valueOf(6, { Node: 'me' }), leaseId: '0' })
+    expect(first(1, { records: [used, ...reserved] })).to.deep.equal(['reservation 10.5.6.0-24 @106'])
+  })
+
+  it('prefers what containers run with, of which only the record is gone, to a reservation', () => {
+    const records = [recordOf(8, { value: '{"PublicIP":"192.0.2.1"}', leaseId: '0' })]
+    const held = parseSubnetKey('10.5.2.0-24')
+    expect(first(2, { records, held })).to.deep.equal([
+      'previous 10.5.2.0-24 @0',
+      'reservation 10.5.8.0-24 @108',
+    ])
+    expect(first(2, { records, previous: held })).to.deep.equal([
+      'reservation 10.5.8.0-24 @108',
+      'previous 10.5.2.0-24 @0',
+    ])
+    const narrow = config({ SubnetMin: '10.5.4.0' })
+    expect(first(1, { config: narrow, held })).to.deep.equal(['previous 10.5.2.0-24 @0'])
+    expect(first(1, { config: narrow, previous: held })[0]).to.match(/^free/)
+    expect(first(1, { held, records: [recordOf(2)] })[0]).to.match(/^free/)
+  })
+
+  it('takes back what somebody has overwritten with garbage', () => {
+    const spoiled = recordOf(2, { value: 'garbage' })
+    const held = parseSubnetKey('10.5.2.0-24')
+    expect(first(1, { held, records: [spoiled] })).to.deep.equal(['previous 10.5.2.0-24 @102'])
   })
 
   it('lets go of a record that the configuration has outgrown', () => {
@@ -141,6 +183,69 @@ describe('allocationCandidates', () => {
   })
 })
 
+describe('keptCandidates', () => {
+  it('are the records in use and the subnet that was held, and nothing else', () => {
+    const records = [mine(7), recordOf(8, { value: '{"PublicIP":"192.0.2.1"}', leaseId: '0' })]
+    const keys = (more: Partial<AllocationView>) =>
+      [...keptCandidates(view(more))].map(({ keyText }) => keyText)
+    expect(keys({ records, held: parseSubnetKey('10.5.9.0-24') })).to.deep.equal([
+      '10.5.7.0-24',
+      '10.5.9.0-24',
+    ])
+    expect(keys({ records, held: parseSubnetKey('10.5.7.0-24') })).to.deep.equal(['10.5.7.0-24'])
+    expect(keys({ previous: parseSubnetKey('10.5.9.0-24') })).to.deep.equal([])
+  })
+})
+
+describe('staticCandidate', () => {
+  const wanted = must(parseSubnetKey('10.5.7.0-24'))
+  const tried = (more: Partial<AllocationView>, key = wanted): string => {
+    const found = staticCandidate(view(more), key)
+    return found.kind === 'fault'
+      ? `${found.code}: ${found.message}`
+      : `${found.kind} ${found.keyText} @${String(found.guardModRevision)}`
+  }
+
+  it('is the free subnet, outside of SubnetMin and SubnetMax too', () => {
+    expect(tried({ records: [mine(3), recordOf(8)] })).to.equal('static 10.5.7.0-24 @0')
+    expect(tried({ config: config({ SubnetMin: '10.5.8.0' }) })).to.equal('static 10.5.7.0-24 @0')
+  })
+
+  it('is our own record or our reservation, under its guard', () => {
+    expect(tried({ records: [mine(7)] })).to.equal('own 10.5.7.0-24 @107')
+    const reserved = recordOf(7, { value: '{"PublicIP":"192.0.2.1"}', leaseId: '0' })
+    expect(tried({ records: [mine(3), reserved] })).to.equal('reservation 10.5.7.0-24 @107')
+    expect(tried({ held: wanted, records: [recordOf(7, { value: 'garbage' })] })).to.equal(
+      'previous 10.5.7.0-24 @107',
+    )
+  })
+
+  it('says who is in the way', () => {
+    expect(tried({ records: [recordOf(7)] })).to.equal(
+      'lease-conflict: --subnet is 10.5.7.0/24: 10.5.7.0/24 is held by node-7 (192.0.2.7)',
+    )
+    expect(tried({ records: [recordOf(7, { value: '{"PublicIP":"192.0.2.9"}', leaseId: '0' })] })).to.match(
+      /10\.5\.7\.0\/24 is reserved for 192\.0\.2\.9$/,
+    )
+    expect(tried({ records: [recordOf(7, { key: '10.5.7.128-25' })] })).to.match(/10\.5\.7\.128\/25 is held/)
+    expect(tried({ records: [recordOf(7, { value: 'garbage' })] })).to.match(/malformed/)
+  })
+
+  it('says what does not fit the network', () => {
+    for (const [key, words] of [
+      ['10.6.7.0-24', /10\.6\.7\.0\/24 must be inside 10\.5\.0\.0\/16/],
+      ['10.5.7.0-25', /must be a \/24/],
+      ['10.5.7.0-24&fc00:0:0:7::-64', /the network has no IPv6/],
+    ] as const)
+      expect(tried({}, must(parseSubnetKey(key))))
+        .to.match(/^subnet-unfit/)
+        .and.to.match(words)
+    expect(tried({ config: dualConfig() })).to.match(/subnet of fc00::\/48 must stand with it/)
+    const both = must(parseSubnetKey('10.5.7.0-24&fc00:0:0:7::-64'))
+    expect(tried({ config: dualConfig() }, both)).to.equal('static 10.5.7.0-24&fc00:0:0:7::-64 @0')
+  })
+})
+
 describe('sharedAddressFault', () => {
   it('names both hosts that have one address', () => {
     const records = [recordOf(9, { value: valueOf(9, { PublicIP: '192.0.2.1' }) })]
@@ -155,6 +260,8 @@ describe('sharedAddressFault', () => {
 
   it('has nothing against our own records, flannel’s, and those of other addresses', () => {
     const flannel = recordOf(3, { value: valueOf(1, { Node: undefined }) })
+    const reserved = recordOf(5, { value: '{"PublicIP":"192.0.2.1","Node":"once"}', leaseId: '0' })
+    expect(sharedAddressFault([reserved], me)).to.equal(undefined)
     expect(sharedAddressFault([mine(1), flannel, recordOf(9), recordOf(4, { value: '{' })], me)).to.equal(
       undefined,
     )
