@@ -76,13 +76,15 @@ describe('agent: roles in etcd', () => {
   before(async () => {
     authority = await Certificates.create()
     server = await authority.issue('server', '192.0.2.1')
-    for (const name of ['h1', 'h2', 'h3', 'h4']) certificates.set(name, await authority.issue(name))
+    for (const name of ['h1', 'h2', 'h3', 'h4', 'operator'])
+      certificates.set(name, await authority.issue(name))
     const flags = ['--client-cert-auth', `--trusted-ca-file=${server.ca}`]
     lab = await Lab.create({ hosts: 4, config: halfConfig, etcd: { tls: server, flags } })
     await administer(await page('one-key-reader'))
     await administer(await page('one-key-host'))
     await administer(withoutReservation(renamed(await page('one-key-host'), 'h2', 53)))
     await administer(await page('any-subnet'))
+    await administer(await page('operator'))
     await administer('etcdctl user add h4 --no-password')
     await administer(await page('setup'))
     lab.etcd.ctlFlags = [`--user=${rootLogin}`]
@@ -167,6 +169,25 @@ describe('agent: roles in etcd', () => {
     const { lease } = await lab.host(2).status()
     const revoked = await asHost('h1', 'lease', 'revoke', BigInt(lease?.leaseId ?? 0).toString(16))
     expect(revoked.stderr).to.match(/permission denied/)
+  })
+
+  it('let the operator reserve, and a host with one key only its own', async () => {
+    const as = (name: string, subnet: string) => {
+      const { ca, cert, key } = tlsOf(name)
+      const files = ['--etcd-cafile', ca, '--etcd-certfile', cert, '--etcd-keyfile', key]
+      return lab.host(4).tweed('reserve', subnet, '--for', '192.0.2.11', ...etcdFlags(lab), ...files)
+    }
+    const own = await as('h1', '10.5.52.0/24')
+    expect(own.stdout, told(own)).to.match(
+      /^10\.5\.52\.0\/24 was reserved already, for \S+ \(192\.0\.2\.11\)\n$/,
+    )
+    const refused = await as('h1', '10.5.61.0/24')
+    expect(refused.code, told(refused)).to.equal(1)
+    expect(refused.stderr).to.match(/^tweed: etcd-denied: .*readwrite on .*10\.5\.61\.0-24$/m)
+    const reserved = await as('operator', '10.5.61.0/24')
+    expect(reserved.stdout, told(reserved)).to.equal('10.5.61.0/24 is reserved for 192.0.2.11\n')
+    expect(reserved.stderr).to.match(/^note: 10\.5\.52\.0\/24 is held by/m)
+    await lab.etcdctl('del', subnetKey('10.5.61.0/24'))
   })
 
   it('name what a host lacks, until it lacks nothing', async () => {
