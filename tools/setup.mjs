@@ -1,7 +1,7 @@
 // Makes this checkout runnable: system packages, node_modules, the native addon, dist. Says in a line each
 // what it does, and nothing when nothing is to be done. Needs Node and npm, nothing else.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, lstatSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join, resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '..')
@@ -115,6 +115,7 @@ const headers = () => {
 const installModules = () => {
   const stamp = at('node_modules', '.package-lock.json')
   if (ageOf(stamp) >= ageOf(at('package-lock.json'))) return
+  if (lstatSync(at('node_modules'), { throwIfNoEntry: false })?.isSymbolicLink()) return // somebody else's to install
   say('installing node_modules (npm ci)')
   run('npm ci', 'npm', ['ci', '--no-audit', '--no-fund'], headers())
 }

@@ -254,7 +254,10 @@ export class MemoryKernel implements Kernel {
       const command = printOp(op, this.namespace.links.get(op.row.link)?.name ?? `#${String(op.row.link)}`)
       const refused = this.#refusalOf(command)
       if (refused) return { op, fault: refused }
-      const error = this.namespace.write(op, this.#clock.now())
+      const error = this.namespace.write(
+        this.namespace.takesOver(op) ? { ...op, replace: true } : op,
+        this.#clock.now(),
+      )
       const fault = error && this.#judge(op.row, error, command)
       return fault ? { op, fault } : []
     })

@@ -162,6 +162,12 @@ export class Namespace {
     return this.#neighbours.get(link)?.get(ip)
   }
 
+  /** A route of somebody else that forwards just as this one would: only its protocol changes. */
+  takesOver({ verb, row }: Op): boolean {
+    const standing = verb === 'add' && row.kind === 'route' ? this.route(row.dst) : undefined
+    return standing !== undefined && sameRow(standing.row, row)
+  }
+
   /** Standing already, as wanted. */
   holds(row: Route): boolean {
     const standing = this.route(row.dst)

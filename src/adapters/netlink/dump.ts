@@ -175,6 +175,22 @@ export const ourRoutes = (dumper: Dumper, family: Family): Promise<Route[]> => {
   return listRoutes(dumper, { family: family === 4 ? AF_INET : AF_INET6, protocol: ROUTE_PROTOCOL }, decode)
 }
 
+/** A route that stands where one of ours may belong, and whether it has our protocol. */
+export interface StandingRoute {
+  readonly row: Route
+  readonly ours: boolean
+}
+
+/** Routes of the metric that ours have, of whatever protocol. */
+export const standingRoutes = async (dumper: Dumper): Promise<StandingRoute[]> => {
+  const decode = (b: Buffer, start: number, end: number): StandingRoute | undefined => {
+    const seen = readRoute(b, start, end)
+    return seen && hasOurMetric(seen) ? { row: seen.row, ours: seen.standing } : undefined
+  }
+  const v4 = await listRoutes(dumper, { family: AF_INET, protocol: 0 }, decode)
+  return v4.concat(await listRoutes(dumper, { family: AF_INET6, protocol: 0 }, decode))
+}
+
 export const allOurRoutes = async (dumper: Dumper): Promise<Route[]> =>
   (await ourRoutes(dumper, 4)).concat(await ourRoutes(dumper, 6))
 

@@ -1,6 +1,6 @@
 import { type Observable, catchError, defer, throwError } from 'rxjs'
 import type { Kernel } from '../../ports/kernel.ts'
-import { Dumper, allOurRoutes, dumpOurs } from './dump.ts'
+import { Dumper, allOurRoutes, dumpOurs, standingRoutes } from './dump.ts'
 import { Events } from './events.ts'
 import { Failed, asFault } from './faults.ts'
 import { FdbEchoes } from './fdb-echoes.ts'
@@ -32,7 +32,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
   const wire = { dumper, requests }
   const writer = new Writer({
     echoes,
-    ourRoutes: () => allOurRoutes(dumper),
+    standingRoutes: () => standingRoutes(dumper),
     onRefused: (refusal) => events.emit({ kind: 'refused', refusal }),
     onLost: () => events.emit({ kind: 'overrun' }),
   })

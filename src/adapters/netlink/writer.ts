@@ -2,11 +2,12 @@ import { setImmediate } from 'node:timers/promises'
 import { constants } from 'node:os'
 import { Fault } from '../../core/fault.ts'
 import { printOp } from '../../core/kernel/notation.ts'
-import type { Op, Route } from '../../core/kernel/rows.ts'
+import type { Op } from '../../core/kernel/rows.ts'
 import { rowKey, sameRow, type RowKey } from '../../core/kernel/rows.ts'
 import type { Refusal } from '../../ports/kernel.ts'
 import { encodeOp, outgoing, requestAck } from './encode.ts'
 import { type Complaint, faultOf, readComplaint } from './faults.ts'
+import type { StandingRoute } from './dump.ts'
 import type { FdbEchoes } from './fdb-echoes.ts'
 import { RawSocket, SOL_NETLINK } from './raw-socket.ts'
 import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NLMSG_ERROR, eachMessage, messageSeq } from './wire.ts'
@@ -28,8 +29,8 @@ const { errno: E } = constants
 
 export interface WriterOptions {
   readonly echoes: FdbEchoes
-  /** The routes of our protocol that stand in the kernel now. */
-  readonly ourRoutes: () => Promise<readonly Route[]>
+  /** The routes of whatever protocol that stand in the kernel now. */
+  readonly standingRoutes: () => Promise<readonly StandingRoute[]>
   /** A row of {@link Writer.answer} was refused. */
   readonly onRefused: (refusal: Refusal) => void
   /** Refusals of answers may have been lost. */
@@ -144,7 +145,7 @@ export class Writer {
       await setImmediate()
       this.#yieldedAt = performance.now()
     }
-    return complaints.size === 0 ? [] : this.#judge(complaints)
+    return complaints.size === 0 ? [] : this.#judge(complaints, (again) => this.#apply(again))
   }
 
   /** Writes one datagram; nothing if it was acknowledged at once. */
@@ -209,34 +210,38 @@ export class Writer {
   }
 
   #refuseAnswer(op: Op, complaint: Complaint): void {
-    this.#judge(new Map([[op, complaint]])).then(
+    this.#judge(new Map([[op, complaint]]), (again) => this.apply(again)).then(
       (refusals) => refusals.forEach(this.#options.onRefused),
       () => this.#options.onRefused({ op, fault: faultOf(complaint, printOp(op, `#${op.row.link}`)) }),
     )
   }
 
   /** EEXIST on a route: ours already, or somebody else's? Asked once for all of them. */
-  async #judge(refused: ReadonlyMap<Op, Complaint>): Promise<readonly Refusal[]> {
+  async #judge(refused: ReadonlyMap<Op, Complaint>, write: Writer['apply']): Promise<readonly Refusal[]> {
     const occupied = [...refused].some(([op, { errno }]) => op.row.kind === 'route' && errno === E.EEXIST)
-    const ours = new Map<RowKey, Route>()
+    const standingByKey = new Map<RowKey, StandingRoute>()
     // Routes that can't be told apart now are tried again soon.
-    const routes = occupied ? await this.#options.ourRoutes().catch(() => undefined) : []
-    for (const route of routes ?? []) ours.set(rowKey(route), route)
+    const routes = occupied ? await this.#options.standingRoutes().catch(() => undefined) : []
+    for (const route of routes ?? []) standingByKey.set(rowKey(route.row), route)
     const refusals: Refusal[] = []
+    const takenOver: Op[] = []
     for (const [op, complaint] of refused) {
       const about = printOp(op, `#${op.row.link}`)
       if (op.row.kind !== 'route' || complaint.errno !== E.EEXIST) {
         refusals.push({ op, fault: faultOf(complaint, about) })
         continue
       }
-      const standing = ours.get(rowKey(op.row))
+      const standing = standingByKey.get(rowKey(op.row))
+      const same = standing && sameRow(standing.row, op.row)
       if (!routes)
         refusals.push({ op, fault: Fault.of('kernel-busy', `${about}: the routes could not be read`) })
-      else if (!standing) refusals.push({ op, fault: Fault.of('route-conflict', `${about}: ${OCCUPIED}`) })
-      else if (!sameRow(standing, op.row))
-        refusals.push({ op, fault: faultOf(complaint, `${about}: ${STALE}`) })
+      else if (same && !standing.ours) takenOver.push({ ...op, replace: true })
+      else if (!standing?.ours)
+        refusals.push({ op, fault: Fault.of('route-conflict', `${about}: ${OCCUPIED}`) })
+      else if (!same) refusals.push({ op, fault: faultOf(complaint, `${about}: ${STALE}`) })
     }
-    return refusals
+    // What forwards just as ours would, as flannel's routes on its device do: only the protocol changes.
+    return takenOver.length === 0 ? refusals : [...refusals, ...(await write(takenOver))]
   }
 }
 
