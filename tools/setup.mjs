@@ -1,7 +1,16 @@
 // Makes this checkout runnable: system packages, node_modules, the native addon, dist. Says in a line each
 // what it does, and nothing when nothing is to be done. Needs Node and npm, nothing else.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, lstatSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { delimiter, dirname, join, resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '..')
