@@ -15,6 +15,7 @@ const mayImport = {
     layers: ['core', 'ports'],
     packages: ['rxjs', 'netlink', 'node-gyp-build', 'node:*'],
   },
+  'adapters/nftables': { layers: ['core', 'ports'], packages: ['rxjs', 'node:*'] },
   'adapters/memory': { layers: ['core', 'ports'], packages: ['rxjs'] },
   'adapters/host': { layers: ['core', 'ports'], packages: ['rxjs', 'pino', 'node-gyp-build', 'node:*'] },
   config: { layers: ['core', 'ports', 'config'], packages: ['node:*'] },

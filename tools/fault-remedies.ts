@@ -40,7 +40,11 @@ export const faultRemedies: Readonly<Record<FaultCode, string>> = {
     'Nothing: the tables are dumped and compared by themselves. Often: something floods the neighbour table; see `misses` in `tweed status`.',
   'netlink-timeout': 'Nothing, if it passes. Often: the machine is overloaded.',
   'forwarding-off':
-    'Set `net.ipv4.ip_forward=1`. The agent could not write it: `/proc/sys` is read-only, as in many containers.',
+    'Set `net.ipv4.ip_forward=1`, and `net.ipv6.conf.all.forwarding=1` for an IPv6 overlay. The agent could not write it: `/proc/sys` is read-only, as in many containers.',
+  'forward-dropped':
+    'The message names chain and table: docker sets this policy. Let the overlay pass there, or have the agent do it with `--forward-rules true` ([operations](operations.md#masquerading-and-forwarding)).',
+  'nft-missing':
+    'Install the package `nftables`, or do without `--ip-masq` and `--forward-rules`. The agent looks for it again.',
   'underlay-missing':
     'The message lists the interfaces that there are. Name one with `--iface`. The agent keeps looking.',
   'state-unwritable':

@@ -172,7 +172,7 @@ function addCommand(parent: Command, spec: Spec, commands: Commands): void {
 const optionFor = (flag: Flag): Option => {
   const setting: Setting<unknown> = settings[flag]
   const shown = setting.fallback === undefined ? '' : ` (default: ${setting.fallback})`
-  const option = new Option(`--${flag} ${setting.placeholder}`, `${setting.help}${shown}`)
+  const option = new Option(`--${flag} ${setting.placeholder}`, `${setting.help}${shown}`).preset('true') // if bare
   return setting.repeatable
     ? option.argParser<string[] | undefined>((text, before) => [...(before ?? []), text])
     : option

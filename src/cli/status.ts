@@ -3,7 +3,7 @@ import { printTable } from './table.ts'
 
 /** `tweed status` for people. */
 export const printStatus = (status: AgentStatus): string => {
-  const { health, lease, device, underlay, etcd, peers, misses } = status
+  const { health, filter, lease, device, underlay, etcd, peers, misses } = status
   const lines = [
     ['health', health.state],
     ...health.reasons.map(({ code, message }) => ['', `${code}: ${message}`]),
@@ -22,6 +22,7 @@ export const printStatus = (status: AgentStatus): string => {
         ? `${device.name} ${device.mac} mtu ${String(device.mtuBytes)} vni ${String(device.vni)} port ${String(device.port)}`
         : 'none',
     ],
+    ['filter', filter ? printFilter(filter) : 'not in place'],
     ['lease', lease ? `${lease.subnet} (${lease.state}${remaining(lease.remainingSeconds)})` : 'none'],
     [
       'etcd',
@@ -63,6 +64,9 @@ export const printPeers = (peers: readonly PeerStatus[]): string =>
     ['subnet', 'public ip', 'path', 'vtep mac', 'since', 'state', 'detail'],
     peers.map((p) => [p.subnet, p.publicIp, p.path, p.vtepMac, p.since, p.state, p.detail]),
   )
+
+const printFilter = ({ masquerade, forwardRules }: NonNullable<AgentStatus['filter']>): string =>
+  `masquerading ${masquerade ? 'on' : 'off'}, forward rules ${forwardRules ? 'on' : 'off'}`
 
 const remaining = (seconds: number | null): string => (seconds === null ? '' : `, ${String(seconds)} s left`)
 

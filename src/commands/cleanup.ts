@@ -9,7 +9,8 @@ import { previousSubnet } from '../core/overlay/subnet-env.ts'
 import { printSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { World } from '../streams/world.ts'
 import { settingsOf } from './settings.ts'
-import { openKernelAndHost } from './world.ts'
+import { clearFilter$ } from '../streams/packet-filter.ts'
+import { type LocalWorld, openKernelAndHost } from './world.ts'
 
 /** Removes device, rows, routes and files of ours, and nothing else. */
 export const cleanup = async (invocation: Invocation): Promise<number> => {
@@ -27,10 +28,7 @@ export const cleanup = async (invocation: Invocation): Promise<number> => {
 }
 
 /** Our devices are told by their mark, so that a lost state file hides none. */
-export const cleanHost = async (
-  { kernel, host }: Pick<World, 'kernel' | 'host'>,
-  s: Settings,
-): Promise<void> => {
+export const cleanHost = async ({ kernel, host, filter }: LocalWorld, s: Settings): Promise<void> => {
   const { links, addresses } = await firstValueFrom(kernel.interfaces$())
   const marked = links.filter((link) => link.vxlan && link.alias === 'tweed')
   const ours = s.device === undefined ? marked : marked.filter(({ name }) => name === s.device)
@@ -45,6 +43,8 @@ export const cleanHost = async (
       ? `removed ${names.join(', ')} with its rows, and the routes of protocol ${routeProtocol}`
       : 'found no device of tweed',
   )
+  const filtered = await lastValueFrom(clearFilter$(filter))
+  if (filtered > 0) say('removed the table inet tweed and our rules in forward chains')
   await lastValueFrom(host.forget$(), nothing)
   if (isOurs) await lastValueFrom(host.removeSubnetEnv$(), nothing)
   say(`removed the state in ${s['state-dir']}${isOurs ? ` and ${s['subnet-file']}` : ''}`)

@@ -26,4 +26,9 @@ export const agentSettings = (s: Settings): AgentSettings => ({
   onConflict: s['on-conflict'],
   leaseTtlSeconds: Math.floor(s['lease-ttl'] / 1000),
   resyncMs: s.resync,
+  filter: {
+    masquerade: s['ip-masq'],
+    fullyRandom: !s['ip-masq-fully-random-disable'],
+    acceptForwarded: s['forward-rules'],
+  },
 })

@@ -6,6 +6,7 @@ import { concatMap, NEVER } from 'rxjs'
 import { contentChanges$ } from '../adapters/host/files.ts'
 import { systemClock } from '../adapters/host/clock.ts'
 import { openHost } from '../adapters/host/host.ts'
+import { openPacketFilter } from '../adapters/nftables/packet-filter.ts'
 import type { World } from '../streams/world.ts'
 
 /** Opens what a command needs of the world; `close` lets the process end. */
@@ -72,11 +73,15 @@ const fileIn = (s: Settings, flag: 'etcd-cafile' | 'etcd-certfile' | 'etcd-keyfi
   }
 }
 
+/** What needs no etcd. */
+export type LocalWorld = Pick<World, 'kernel' | 'host' | 'filter'>
+
 /** Kernel and files, without etcd and its three hundred milliseconds. */
-export const openKernelAndHost = async (s: Settings): Promise<Opened<Pick<World, 'kernel' | 'host'>>> => {
-  const [{ openKernel }, { native }] = await Promise.all([
+export const openKernelAndHost = async (s: Settings): Promise<Opened<LocalWorld>> => {
+  const [{ openKernel }, { native }, { filterChanges$ }] = await Promise.all([
     import('../adapters/netlink/kernel.ts'),
     import('../adapters/netlink/native.ts'),
+    import('../adapters/netlink/filter-events.ts'),
   ])
   const kernel = openKernel()
   const host = openHost({
@@ -84,7 +89,7 @@ export const openKernelAndHost = async (s: Settings): Promise<Opened<Pick<World,
     subnetFile: s['subnet-file'],
     sendUnixDatagram: (path, bytes) => native().sendUnixDatagram(path, bytes),
   })
-  return { it: { kernel, host }, close: () => kernel.close() }
+  return { it: { kernel, host, filter: openPacketFilter(filterChanges$()) }, close: () => kernel.close() }
 }
 
 export const openWorld = async (s: Settings): Promise<Opened<World>> => {

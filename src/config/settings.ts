@@ -81,6 +81,18 @@ const atLeast = (least: string, words: Words, marks?: Marks): Setting<Millis> =>
     marks,
   )
 
+/** A flag alone is `true`, as in flannel. */
+const yesOrNo = (
+  words: readonly [help: string, fallback: 'true' | 'false'],
+  marks?: Marks,
+): Setting<boolean> =>
+  make(
+    ['[true|false]', ...words],
+    'must be true or false',
+    ([given]) => (given === 'true' ? true : given === 'false' ? false : undefined),
+    marks,
+  )
+
 const ipv4 = (words: Words, marks?: Marks): Setting<Ipv4 | undefined> =>
   make(
     words,
@@ -199,6 +211,18 @@ export const settings = {
     ['<subnet>', 'the subnet that this host takes, and no other; in dual stack both, with a comma'],
     'must be a subnet without host bits such as 10.5.7.0/24, or 10.5.7.0/24,fc00:0:0:7::/64',
     ([given = '']) => parseSubnets(given),
+    agentOnly,
+  ),
+  'ip-masq': yesOrNo(
+    ['packets that leave the overlay get the address of the host; a table of nftables', 'false'],
+    agentOnly,
+  ),
+  'ip-masq-fully-random-disable': yesOrNo(
+    ['masquerading keeps source ports where it can, instead of choosing them at random', 'false'],
+    agentOnly,
+  ),
+  'forward-rules': yesOrNo(
+    ['forward chains of others that would drop packets of the overlay get rules that accept them', 'false'],
     agentOnly,
   ),
   'on-conflict': oneOf(

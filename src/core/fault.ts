@@ -33,7 +33,9 @@ export const faultCodes = {
   'kernel-denied': 'the capability CAP_NET_ADMIN is missing',
   'netlink-overrun': 'notifications were lost; the tables are dumped again',
   'netlink-timeout': 'the kernel did not answer a request in time',
-  'forwarding-off': 'IPv4 forwarding is off and could not be switched on',
+  'forwarding-off': 'forwarding is off and could not be switched on',
+  'forward-dropped': 'a forward chain of somebody else drops packets of the overlay',
+  'nft-missing': 'the program nft was not found',
   'underlay-missing': 'no usable underlay interface was found',
   'state-unwritable': 'the state directory could not be written',
 } as const

@@ -24,6 +24,12 @@ export interface AgentStatus {
   } | null
   /** The device of the IPv6 overlay. */
   readonly device6: AgentStatus['device']
+  /** What the packet filter is kept as; null while it isn't. */
+  readonly filter: {
+    readonly masquerade: boolean
+    readonly fullyRandom: boolean
+    readonly forwardRules: boolean
+  } | null
   readonly lease: {
     readonly state: 'owned' | 'unsure' | 'lost' | 'conflict'
     readonly subnet: string

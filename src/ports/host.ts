@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs'
-import type { Ip } from '../core/net/ip.ts'
+import type { Family, Ip } from '../core/net/ip.ts'
 import type { Mac } from '../core/net/mac.ts'
 import type { StoredRecord } from '../core/overlay/record.ts'
 import type { StoredConfig } from './lease-store.ts'
@@ -24,8 +24,8 @@ export interface Host {
   /** The MAC of this host's VTEP: a function of the host, so that it survives a lost device and a reboot. */
   vtepMac(node: string, vni: number): Mac
 
-  /** Switches IPv4 forwarding on if it is off; emits whether it is on. */
-  forwardIpv4$(): Observable<boolean>
+  /** Switches forwarding of this family on if it is off; emits whether it is on. */
+  forward$(family: Family): Observable<boolean>
   /** How long the machine has been up. */
   uptimeMs(): number
   /** sd_notify(3); silent where there is no service manager. */

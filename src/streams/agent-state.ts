@@ -5,6 +5,8 @@ import type { OwnIdentity, OwnLease } from '../core/overlay/own.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
 import type { Millis } from '../core/time.ts'
 import type { DeviceState } from './device.ts'
+import type { FilterSpec } from '../core/filter/masquerade.ts'
+import type { FilterState } from './packet-filter.ts'
 import type { LeaseState } from './lease.ts'
 import type { Network, NetworkState } from './network.ts'
 import type { Outcome } from './reconcile.ts'
@@ -21,6 +23,7 @@ export type AgentEvent =
       readonly revision: number
       readonly fault: Fault | undefined
     }
+  | { readonly kind: 'filter'; readonly state: FilterState }
   | { readonly kind: 'outcome'; readonly outcome: Outcome }
   | { readonly kind: 'fault'; readonly fault: Fault }
 
@@ -40,6 +43,8 @@ export interface AgentState {
   readonly devices: ReadonlyMap<Family, { readonly spec: VxlanSpec; readonly link: EnsuredLink }>
   /** Each family's device is in place, or none is wanted. */
   readonly placed: ReadonlySet<Family>
+  /** What the packet filter is kept as. */
+  readonly filter: FilterSpec | undefined
   readonly etcd: { readonly connected: boolean; readonly revision: number }
   /** The kernel's tables have been read since the device came. */
   readonly dumped: boolean
@@ -58,6 +63,7 @@ export const startingAgent: AgentState = {
   lease: undefined,
   devices: new Map(),
   placed: new Set(),
+  filter: undefined,
   etcd: { connected: false, revision: 0 },
   dumped: false,
   settled: false,
@@ -93,6 +99,8 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
     case 'outcome':
       if (event.outcome.kind === 'wrote') return event.outcome.refusals[0]?.fault
       return event.outcome.kind === 'failed' ? event.outcome.fault : undefined
+    case 'filter':
+      return event.state.fault
     case 'etcd':
     case 'fault':
       return event.fault
@@ -109,6 +117,8 @@ function changeOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
       return leasePart(event.state)
     case 'device':
       return devicePart(state, event.state)
+    case 'filter':
+      return { filter: event.state.kind === 'kept' ? event.state.spec : undefined }
     case 'etcd':
       return { etcd: { connected: event.connected, revision: Math.max(event.revision, state.etcd.revision) } }
     case 'outcome':

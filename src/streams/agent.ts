@@ -8,6 +8,7 @@ import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
 import { afterDelay, crowdDelayMs } from './crowd.ts'
 import { devices$, type DeviceState } from './device.ts'
+import { filterSpec, packetFilter$ } from './packet-filter.ts'
 import { type PlaneLink, reconcile$ } from './reconcile.ts'
 import { remember$, rememberPeers$ } from './remember.ts'
 import { type LastRun, whoWeAre } from './standing.ts'
@@ -78,10 +79,16 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
         settings.resolve === 'on-miss' && settings.idle > 0 ? Math.max(1000, settings.idle / 4) : 0,
     })
     const faults$ = merge(
-      remember$(host, standing$),
+      remember$(host, settings.filter.masquerade, standing$),
       rememberPeers$(host, forwarding, records$),
       dropOutgrown$(kernel, lastRun.saved?.device, deviceStates$),
     )
+    const filterStates$ = packetFilter$({
+      filter: world.filter,
+      spec$: standing$.pipe(map((standing) => filterSpec(standing, settings.filter))),
+      resyncMs: settings.resyncMs,
+      random: () => clock.random(),
+    })
     return merge(
       outcomes$.pipe(map((outcome): AgentEvent => ({ kind: 'outcome', outcome }))),
       networks$.pipe(map((state): AgentEvent => ({ kind: 'network', state }))),
@@ -92,6 +99,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       ),
       leases$.pipe(map((state): AgentEvent => ({ kind: 'lease', state }))),
       deviceStates$.pipe(map((state): AgentEvent => ({ kind: 'device', state }))),
+      filterStates$.pipe(map((state): AgentEvent => ({ kind: 'filter', state }))),
       records$.pipe(map(etcdEvent)),
       faults$.pipe(map((fault): AgentEvent => ({ kind: 'fault', fault }))),
     )

@@ -1,6 +1,7 @@
 import { Ip } from '../core/net/ip.ts'
 import { printPublicIp } from '../core/overlay/own.ts'
 import { printSubnets } from '../core/overlay/subnet-key.ts'
+import { printCommand } from '../core/filter/nftables.ts'
 import { printOp, printRow } from '../core/kernel/notation.ts'
 import type { Log } from '../ports/log.ts'
 import { type AgentState, faultOf, partOf, startingAgent } from './agent-state.ts'
@@ -73,6 +74,13 @@ function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: A
     case 'etcd':
       if (event.connected !== before.etcd.connected)
         log.info(event.connected ? 'etcd.connected' : 'etcd.disconnected')
+      return
+    case 'filter':
+      if (event.state.kind === 'kept' && event.state.wrote.length > 0)
+        log.info('filter.written', {
+          masquerade: event.state.spec.masquerade,
+          commands: event.state.wrote.map(printCommand),
+        })
       return
     case 'outcome':
       return tellOutcome(log, event.outcome, {

@@ -14,6 +14,7 @@ import type { Interfaces } from '../ports/kernel.ts'
 import type { StoreView } from '../ports/lease-store.ts'
 import { identity$ } from './identity.ts'
 import { adopt } from './network.ts'
+import { filterSpec, planFilter$ } from './packet-filter.ts'
 import type { AgentSettings, World } from './world.ts'
 
 /**
@@ -38,7 +39,11 @@ export const plan$ = (world: World, settings: AgentSettings): Observable<readonl
           if (!lease)
             return of(['# no subnet is leased yet: tweed agent would claim one and make the device for it'])
           const specs = vxlanSpecs({ config: context.config, me, lease, underlay, device: settings.device })
-          return rows$(world, settings, { specs, view, interfaces, own: { ...context, lease } })
+          const standing = { network: state.network, lease, specs }
+          return forkJoin([
+            rows$(world, settings, { specs, view, interfaces, own: { ...context, lease } }),
+            planFilter$(world.filter, filterSpec(standing, settings.filter)),
+          ]).pipe(map(([rows, filter]) => [...rows, ...filter]))
         }),
       )
     }),

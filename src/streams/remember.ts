@@ -11,9 +11,10 @@ import {
   throttle,
   timer,
 } from 'rxjs'
-import { Fault } from '../core/fault.ts'
+import { Fault, faultCodes } from '../core/fault.ts'
 import type { Forwarding } from '../core/forwarding.ts'
 import type { VxlanSpec } from '../core/kernel/link.ts'
+import type { Family } from '../core/net/ip.ts'
 import { recordsToKeep } from '../core/overlay/kept-records.ts'
 import type { OwnIdentity } from '../core/overlay/own.ts'
 import { printSubnetEnv } from '../core/overlay/subnet-env.ts'
@@ -37,7 +38,11 @@ export interface Standing {
 }
 
 /** Writes state and subnet.env, and switches forwarding on. Emits what went wrong; the agent goes on without. */
-export const remember$ = (host: Host, standing$: Observable<Standing>): Observable<Fault> =>
+export const remember$ = (
+  host: Host,
+  masquerade: boolean,
+  standing$: Observable<Standing>,
+): Observable<Fault> =>
   standing$.pipe(
     concatMap(({ network, me, lease, underlay, specs }) => {
       const { key, leaseId, modRevision } = lease
@@ -48,12 +53,26 @@ export const remember$ = (host: Host, standing$: Observable<Standing>): Observab
         config: network.stored,
         lease: { key, leaseId, modRevision },
       }
+      const mtuBytes = overlayMtuBytes(specs, underlay)
+      const subnetEnv = printSubnetEnv(network.config, lease, { mtuBytes, masquerade })
       return merge(
         told$(host.save$(state)),
-        told$(host.writeSubnetEnv$(printSubnetEnv(network.config, lease, overlayMtuBytes(specs, underlay)))),
-        host.forwardIpv4$().pipe(mergeMap((on) => (on ? EMPTY : of(Fault.of('forwarding-off'))))),
+        told$(host.writeSubnetEnv$(subnetEnv)),
+        ...forwarded(lease).map((family) => toldOff$(family, host.forward$(family))),
       )
     }),
+  )
+
+const forwarded = ({ subnet, subnet6 }: Held): readonly Family[] => [
+  ...(subnet ? [4 as const] : []),
+  ...(subnet6 ? [6 as const] : []),
+]
+
+const toldOff$ = (family: Family, forwards$: Observable<boolean>): Observable<Fault> =>
+  forwards$.pipe(
+    mergeMap((on) =>
+      on ? EMPTY : of(Fault.of('forwarding-off', `IPv${String(family)} ${faultCodes['forwarding-off']}`)),
+    ),
   )
 
 /**

@@ -78,6 +78,7 @@ export const describeAgent = (
     : null,
   device: describeDevice(state.devices.get(4)),
   device6: describeDevice(state.devices.get(6)),
+  filter: describeFilter(state.filter),
   lease: state.lease
     ? {
         state: state.lease.state,
@@ -102,6 +103,15 @@ export const describeAgent = (
     message: fault.message,
   })),
 })
+
+const describeFilter = (filter: AgentState['filter']): AgentStatus['filter'] =>
+  filter
+    ? {
+        masquerade: filter.masquerade,
+        fullyRandom: filter.fullyRandom,
+        forwardRules: filter.acceptForwarded,
+      }
+    : null
 
 export const describePeers = (forwarding: Forwarding, facts: ProcessFacts): readonly PeerStatus[] => {
   const admitted = [...forwarding.peers.values()].map((peer): PeerStatus => ({

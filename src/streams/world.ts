@@ -1,3 +1,4 @@
+import type { FilterSpec } from '../core/filter/masquerade.ts'
 import type { ForwardingOptions } from '../core/forwarding.ts'
 import type { Ip } from '../core/net/ip.ts'
 import type { Ipv4 } from '../core/net/ipv4.ts'
@@ -6,6 +7,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Host } from '../ports/host.ts'
 import type { Kernel } from '../ports/kernel.ts'
 import type { LeaseStore } from '../ports/lease-store.ts'
+import type { PacketFilter } from '../ports/packet-filter.ts'
 import type { OnConflict } from './lease.ts'
 
 /** Everything outside the process. */
@@ -14,6 +16,7 @@ export interface World {
   readonly store: LeaseStore
   readonly host: Host
   readonly clock: Clock
+  readonly filter: PacketFilter
 }
 
 /** What the user decides about an agent. */
@@ -29,4 +32,5 @@ export interface AgentSettings extends ForwardingOptions {
   readonly leaseTtlSeconds: number
   /** How often the tables are compared with the kernel although nothing happened. */
   readonly resyncMs: number
+  readonly filter: Omit<FilterSpec, 'families'>
 }

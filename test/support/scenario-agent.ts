@@ -1,6 +1,7 @@
 import type { Subscription } from 'rxjs'
 import { MemoryHost } from '../../src/adapters/memory/host.ts'
 import { MemoryLeaseStore } from '../../src/adapters/memory/lease-store.ts'
+import { MemoryPacketFilter } from '../../src/adapters/memory/packet-filter.ts'
 import { Mac } from '../../src/core/net/mac.ts'
 import { Millis } from '../../src/core/time.ts'
 import type { Kernel } from '../../src/ports/kernel.ts'
@@ -28,12 +29,14 @@ export const agentSettings = ({ resolve, hold, idle, maxNeighbours }: ScenarioSe
   onConflict: 'renumber',
   leaseTtlSeconds: 86_400,
   resyncMs: 60_000,
+  filter: { masquerade: true, fullyRandom: true, acceptForwarded: false },
 })
 
 /** The real agent on an etcd and a disk in memory; which kernel it gets is the ring's choice. */
 export class ScenarioAgent {
   readonly host = new MemoryHost('me', ownMac)
   readonly store = new MemoryLeaseStore()
+  readonly filter = new MemoryPacketFilter()
   readonly #settings: AgentSettings
   readonly #time: VirtualTime
   #running: Subscription | undefined
@@ -48,7 +51,7 @@ export class ScenarioAgent {
   }
 
   start(kernel: Kernel): void {
-    const world = { kernel, store: this.store, host: this.host, clock: this.#time.clock }
+    const world = { kernel, store: this.store, host: this.host, filter: this.filter, clock: this.#time.clock }
     this.#running = agent$(world, this.#settings).subscribe({
       next: (view) => (this.view = view),
       error: (error: unknown) => (this.#died = new Error('the agent ended', { cause: error })),

@@ -1,4 +1,3 @@
-import { readFile, writeFile } from 'node:fs/promises'
 import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { defer, map, type Observable } from 'rxjs'
@@ -6,6 +5,7 @@ import { sameRecords } from '../../core/overlay/kept-records.ts'
 import type { StoredRecord } from '../../core/overlay/record.ts'
 import type { Host, SavedState } from '../../ports/host.ts'
 import { InTurn, readText, remove, writeAtomically } from './files.ts'
+import { forward } from './forwarding.ts'
 import { nodeId, vtepMac } from './identity.ts'
 import { notifier, type SendUnixDatagram } from './notify.ts'
 import { parsePeers, parseState, printPeers } from './saved.ts'
@@ -54,20 +54,8 @@ export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions
     writeSubnetEnv$: (text) => writeIfChanged$(subnetFile, text),
     nodeId,
     vtepMac,
-    forwardIpv4$: () => defer(forwardIpv4),
+    forward$: (family) => defer(() => forward(family)),
     uptimeMs: () => uptime() * 1000,
     notify: notifier(sendUnixDatagram),
-  }
-}
-
-/** Needs CAP_NET_ADMIN only (net/core/sysctl_net: net_ctl_permissions); a read-only /proc/sys is told, not fatal. */
-async function forwardIpv4(): Promise<boolean> {
-  const path = '/proc/sys/net/ipv4/ip_forward'
-  try {
-    if ((await readFile(path, 'utf8')).trim() === '1') return true
-    await writeFile(path, '1')
-    return true
-  } catch {
-    return false
   }
 }

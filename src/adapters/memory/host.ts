@@ -8,7 +8,7 @@ export class MemoryHost implements Host {
   saved: SavedState | undefined
   peers: readonly StoredRecord[] = []
   subnetEnv: string | undefined
-  /** What `/proc/sys/net/ipv4/ip_forward` will say. */
+  /** What `/proc/sys` will say of forwarding. */
   forwards = true
   /** What the service manager has been told. */
   readonly told: string[] = []
@@ -54,7 +54,7 @@ export class MemoryHost implements Host {
   vtepMac(): Mac {
     return this.#vtepMac
   }
-  forwardIpv4$(): Observable<boolean> {
+  forward$(): Observable<boolean> {
     return defer(() => of(this.forwards))
   }
   uptimeMs(): number {

@@ -11,7 +11,7 @@ import type { SubnetKey } from './record.ts'
 export const printSubnetEnv = (
   { ipv4, ipv6 }: NetworkConfig,
   { subnet, subnet6 }: SubnetKey,
-  mtuBytes: number,
+  { mtuBytes, masquerade }: { readonly mtuBytes: number; readonly masquerade: boolean },
 ): string =>
   [
     ...(ipv4 && subnet
@@ -24,7 +24,7 @@ export const printSubnetEnv = (
         ]
       : []),
     `FLANNEL_MTU=${String(mtuBytes)}`,
-    'FLANNEL_IPMASQ=false',
+    `FLANNEL_IPMASQ=${String(masquerade)}`, // true: the CNI plugin and docker leave it to us
     '',
   ].join('\n')
 

@@ -46,7 +46,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
     before(async () => {
       lab = await Lab.create({
         hosts: 2,
-        agentFlags: ['--resolve', resolve],
+        agentFlags: ['--resolve', resolve, '--ip-masq', 'true'],
         program: [...(await withOnly('net_admin')), ...program],
       })
       for (const host of lab.hosts) {
@@ -69,6 +69,15 @@ for (const resolve of ['eager', 'on-miss'] as const)
       for (const host of lab.hosts) {
         expect((await host.status()).health).to.deep.equal({ state: 'ready', reasons: [] })
         expect(await forwarding(host)).to.equal(1)
+      }
+    })
+
+    it('masquerades, and repairs that', async () => {
+      for (const { netns } of lab.hosts) {
+        const table = () => netns.exec('nft', 'list', 'table', 'inet', 'tweed').catch(() => undefined)
+        expect(await eventually('the table', table)).to.match(/masquerade fully-random/)
+        await netns.exec('nft', 'flush', 'ruleset')
+        expect(await eventually('the table again', table)).to.match(/masquerade fully-random/)
       }
     })
 
@@ -102,7 +111,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
         expect(asked.code, told(asked)).to.equal(0)
         expect(() => void JSON.parse(asked.stdout)).not.to.throw()
       }
-      const plan = await host.tweed('plan', ...etcdFlags(lab), ...fileFlags(host), '--resolve', resolve, '--iface', 'eth0') // prettier-ignore
+      const plan = await host.tweed('plan', ...etcdFlags(lab), ...fileFlags(host), '--resolve', resolve, '--iface', 'eth0', '--ip-masq', 'true') // prettier-ignore
       expect(plan.stdout, told(plan)).to.equal('# nothing to change\n')
     })
 

@@ -2,9 +2,11 @@ import { expect } from 'chai'
 import { previousSubnet, printSubnetEnv } from '../../../../src/core/overlay/subnet-env.ts'
 import { cidr4, cidr6, config, dualConfig } from './fixtures.ts'
 
+const written = { mtuBytes: 1450, masquerade: false }
+
 describe('printSubnetEnv', () => {
   it('writes what flannel writes, with the address that the bridge takes', () => {
-    expect(printSubnetEnv(config(), { subnet: cidr4('10.5.72.0/24'), subnet6: undefined }, 1450)).to.equal(
+    expect(printSubnetEnv(config(), { subnet: cidr4('10.5.72.0/24'), subnet6: undefined }, written)).to.equal(
       'FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.72.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n',
     )
   })
@@ -13,17 +15,24 @@ describe('printSubnetEnv', () => {
 describe('printSubnetEnv of two families', () => {
   it('writes both, in the order of flannel', () => {
     const subnets = { subnet: cidr4('10.5.72.0/24'), subnet6: cidr6('fc00:0:0:7::/64') }
-    expect(printSubnetEnv(dualConfig(), subnets, 1430)).to.equal(
+    expect(printSubnetEnv(dualConfig(), subnets, { mtuBytes: 1430, masquerade: false })).to.equal(
       'FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.72.1/24\nFLANNEL_IPV6_NETWORK=fc00::/48\n' +
         'FLANNEL_IPV6_SUBNET=fc00:0:0:7::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=false\n',
     )
   })
 })
 
+describe('printSubnetEnv of a host that masquerades', () => {
+  it('says so, for the CNI plugin and docker to leave it alone', () => {
+    const text = printSubnetEnv(config(), { subnet: cidr4('10.5.72.0/24'), subnet6: undefined }, { ...written, masquerade: true }) // prettier-ignore
+    expect(text).to.match(/^FLANNEL_IPMASQ=true$/m)
+  })
+})
+
 describe('previousSubnet', () => {
   it('reads back what was written', () => {
     const subnet = cidr4('10.5.72.0/24')
-    expect(previousSubnet(printSubnetEnv(config(), { subnet, subnet6: undefined }, 1450))).to.deep.equal(
+    expect(previousSubnet(printSubnetEnv(config(), { subnet, subnet6: undefined }, written))).to.deep.equal(
       subnet,
     )
   })

@@ -1,0 +1,298 @@
+import { readFile } from 'node:fs/promises'
+import { expect } from 'chai'
+import type { Container } from '../../support/container.ts'
+import type { Host } from '../../support/host.ts'
+import { builtProgram, Lab } from '../../support/lab.ts'
+import type { Netns } from '../../support/netns.ts'
+import { addInternet, internetAddress, nft, ruleset, SourceWatch } from '../../support/nft.ts'
+import { etcdFlags, fileFlags, statusBecomes, told, twoContainers } from '../../support/overlay.ts'
+import { ping } from '../../support/ping.ts'
+import { type Daemon, eventually } from '../../support/process.ts'
+
+/** What others have there: it must outlive everything, byte for byte. */
+const foreign = `
+  table inet firewall {
+    set friends { type ipv4_addr; elements = { 192.0.2.12, 192.0.2.13 }; }
+    chain input { type filter hook input priority 0; policy accept; ip saddr @friends counter accept comment "tweed"; }
+  }
+  table ip tweed { chain postrouting { }; }
+  table ip nat { chain POSTROUTING { type nat hook postrouting priority 100; policy accept; ip saddr 172.17.0.0/16 masquerade; }; }`
+
+const ourTable = (netns: Netns): Promise<string> =>
+  netns.exec('nft', '-a', 'list', 'table', 'inet', 'tweed').catch(() => '')
+
+/** The subnet's prefix without its last number: `10.5.9.`. */
+const stem = (container: Container): string => container.address.replace(/\d+$/, '')
+
+describe('agent --ip-masq', () => {
+  let lab: Lab
+  let internet: Netns
+  let atInternet: SourceWatch
+  let atB: SourceWatch
+  let a: Container
+  let b: Container
+  let host: Host
+  const flags = ['--ip-masq', 'true']
+
+  before(async () => {
+    lab = await Lab.create({ hosts: 2 })
+    host = lab.host(1)
+    await nft(host.netns, foreign)
+    await lab.startAgents(flags)
+    ;[a, b] = await twoContainers(lab)
+    internet = await addInternet(lab)
+    atInternet = await SourceWatch.start(internet)
+    atB = await SourceWatch.start(b.netns)
+  })
+  after(async () => {
+    await lab.destroy()
+    await (internet as Netns | undefined)?.remove()
+  })
+
+  const standing = (what: string): Promise<string> =>
+    eventually(what, async () => (await ourTable(host.netns)) || undefined)
+
+  it('says so in status and subnet.env', async () => {
+    expect((await host.status()).filter).to.deep.equal({ masquerade: true, fullyRandom: true, forwardRules: false }) // prettier-ignore
+    expect(await readFile(host.paths.subnetFile, 'utf8')).to.match(/^FLANNEL_IPMASQ=true$/m)
+    expect((await host.tweed('status', '--run-dir', host.paths.runDir)).stdout).to.match(/^filter +masquerading on, forward rules off$/m) // prettier-ignore
+  })
+
+  it('lets a container reach the world with the address of its host', async () => {
+    expect((await a.ping(internetAddress)).received).to.equal(1)
+    expect(await atInternet.seen()).to.deep.equal([host.address])
+  })
+
+  it('keeps sources inside the overlay, also that of a host', async () => {
+    expect((await a.ping(b.address)).received).to.equal(1)
+    expect(await atB.seen()).to.deep.equal([a.address])
+    expect((await ping(host.netns, b.address)).received).to.equal(1)
+    expect(await atB.seen()).to.deep.equal([`${stem(a)}0`])
+  })
+
+  it('shows a container who comes from outside to its own host', async () => {
+    await internet.batch([`route add ${stem(b)}0/24 via 203.0.113.1`])
+    await lab.underlay.batch([`route add ${stem(b)}0/24 via ${lab.host(2).address}`])
+    expect((await ping(internet, b.address)).received).to.equal(1)
+    expect(await atB.seen()).to.deep.equal([internetAddress])
+  })
+
+  it('masks who comes from outside by another host, so that the answer goes back there', async () => {
+    await lab.underlay.batch([`route replace ${stem(b)}0/24 via ${host.address}`])
+    expect((await ping(internet, b.address)).received).to.equal(1)
+    expect(await atB.seen()).to.deep.equal([`${stem(a)}0`])
+  })
+
+  it('leaves multicast alone', async () => {
+    await nft(
+      host.netns,
+      `table netdev wire {
+        set seen { type ipv4_addr . ipv4_addr; size 64; flags dynamic; }
+        chain out { type filter hook egress device eth0 priority 0; ip daddr 224.0.0.0/4 add @seen { ip saddr . ip daddr }; }
+      }`,
+    )
+    await host.netns.batch(['route add 239.0.0.0/8 dev eth0'])
+    const own = `${stem(a)}0`
+    // ping -I would send it through the device that has the address.
+    const send = `const s = require('dgram').createSocket('udp4'); s.bind(0, '${own}', () => s.send('x', 9, '239.1.1.1', () => s.close()))`
+    await host.exec(process.execPath, '-e', send)
+    const seen = await host.exec('nft', 'list', 'set', 'netdev', 'wire', 'seen')
+    expect(seen).to.contain(`${own} . 239.1.1.1`).and.not.to.contain(host.address)
+    await nft(host.netns, 'delete table netdev wire')
+    await host.netns.batch(['route del 239.0.0.0/8 dev eth0'])
+  })
+
+  it('repairs a flush of everything under a ping', async () => {
+    const stream = await a.pingStream(internetAddress)
+    await nft(host.netns, 'flush ruleset')
+    await standing('the table')
+    await stream.nextAnswer()
+    const { lost, longestGapMs } = await stream.stop()
+    console.log(`      a flush cost ${String(lost)} answers; longest gap ${longestGapMs.toFixed(0)} ms`)
+    await atInternet.seen()
+    expect((await a.ping(internetAddress)).received).to.equal(1)
+    expect(await atInternet.seen()).to.deep.equal([host.address])
+    await nft(host.netns, foreign)
+  })
+
+  const edits = {
+    'a rule removed': async () => {
+      const handle = /masquerade .*# handle (\d+)/.exec(await ourTable(host.netns))?.[1] ?? ''
+      await nft(host.netns, `delete rule inet tweed postrouting handle ${handle}`)
+    },
+    'a rule put in front': () => nft(host.netns, 'insert rule inet tweed postrouting accept'),
+    'a chain more': () => nft(host.netns, 'add chain inet tweed more'),
+    'all rules flushed': () => nft(host.netns, 'flush table inet tweed'),
+    'the table removed': () => nft(host.netns, 'delete table inet tweed'),
+  }
+  for (const [edit, by] of Object.entries(edits))
+    it(`repairs ${edit}`, async () => {
+      const plain = (listing: string): string => listing.replaceAll(/ # handle \d+/g, '')
+      const before = plain(await standing('the table'))
+      await by()
+      await eventually('the table as before', async () =>
+        plain(await ourTable(host.netns)) === before ? true : undefined,
+      )
+      await a.ping(internetAddress)
+      expect(await atInternet.seen()).to.deep.equal([host.address])
+    })
+
+  it('writes nothing at a restart, and loses no packet', async () => {
+    const stream = await a.pingStream(internetAddress)
+    const before = await ruleset(host.netns)
+    const monitor: Daemon = host.netns.start('nft', 'monitor')
+    await host.agent?.kill()
+    await (await host.startAgent(flags)).waitReady()
+    await statusBecomes(host, 'filter looked at', ({ filter }) => filter?.masquerade === true)
+    await nft(host.netns, 'add table inet marker')
+    await monitor.line(/add table inet marker/)
+    await monitor.kill()
+    expect(monitor.lines.filter((line) => !/marker|new generation/.test(line))).to.deep.equal([])
+    await nft(host.netns, 'delete table inet marker')
+    expect(await ruleset(host.netns)).to.equal(before)
+    await stream.nextAnswer()
+    expect((await stream.stop()).lost).to.equal(0)
+  })
+
+  it('masquerades every new connection while the table is replaced for another network', async () => {
+    const pings = host.containers.map(({ netns }) =>
+      netns.start('sh', '-c', `for i in $(seq 200); do ping -c1 -W1 -n ${internetAddress}; done; echo over`),
+    )
+    await pings[0]?.line(/1 received/)
+    await atInternet.seen()
+    await lab.putConfig({ Network: '10.4.0.0/15', SubnetLen: 24, Backend: { Type: 'vxlan' } })
+    await eventually('the rules for it', async () =>
+      (await ourTable(host.netns)).includes('10.4.0.0/15') ? true : undefined,
+    )
+    await pings[0]?.line(/^over$/)
+    for (const each of pings) await each.kill()
+    expect(await atInternet.seen()).to.deep.equal([host.address])
+    await lab.putConfig({ Network: '10.5.0.0/16', Backend: { Type: 'vxlan' } })
+    await eventually('the rules as before', async () =>
+      (await ourTable(host.netns)).includes('10.5.0.0/16') ? true : undefined,
+    )
+  })
+
+  it('plans nothing where all is in place, and the table where it is not', async () => {
+    const planned = () => host.tweed('plan', ...etcdFlags(lab), ...fileFlags(host), '--iface', 'eth0', '--ip-masq') // prettier-ignore
+    expect((await planned()).stdout).to.equal('# nothing to change\n')
+    await host.agent?.kill()
+    await nft(host.netns, 'delete table inet tweed')
+    expect((await planned()).stdout).to.match(/^nft add table inet tweed$/m)
+    await (await host.startAgent(flags)).waitReady()
+    await standing('the table')
+  })
+
+  it('keeps ports where it can if it is told to', async () => {
+    expect(await ourTable(host.netns)).to.match(/masquerade fully-random/)
+    await host.agent?.kill()
+    await host.startAgent([...flags, '--ip-masq-fully-random-disable'])
+    await eventually('no randomness', async () =>
+      (await ourTable(host.netns)).includes('fully-random') ? undefined : true,
+    )
+    expect(await ourTable(host.netns)).to.match(/masquerade #/)
+  })
+
+  it('removes the table when it is started without, and nothing else', async () => {
+    await host.agent?.kill()
+    await (await host.startAgent()).waitReady()
+    await eventually('no table', async () => ((await ourTable(host.netns)) === '' ? true : undefined))
+    expect(await readFile(host.paths.subnetFile, 'utf8')).to.match(/^FLANNEL_IPMASQ=false$/m)
+    expect((await a.ping(internetAddress, { waitMs: 200 })).received).to.equal(0)
+    expect(await atInternet.seen()).to.deep.equal([a.address])
+    await host.agent?.kill()
+    await (await host.startAgent(flags)).waitReady()
+    await standing('the table')
+  })
+
+  it('has it removed by cleanup, and leaves tables of others byte for byte', async () => {
+    const others = async () => (await ruleset(host.netns)).replace(/^table inet tweed [\s\S]*?^}\n/m, '')
+    const before = await others()
+    await host.agent?.kill('SIGTERM')
+    const cleaned = await host.tweed('cleanup', ...fileFlags(host))
+    expect(cleaned.stdout, told(cleaned)).to.contain('removed the table inet tweed')
+    expect(await ruleset(host.netns)).to.equal(before)
+  })
+})
+
+describe('agent behind a forward chain that drops', () => {
+  let lab: Lab
+  let a: Container
+  let b: Container
+  let host: Host
+  before(async () => {
+    lab = await Lab.create({ hosts: 2 })
+    host = lab.host(1)
+    await lab.startAgents()
+    ;[a, b] = await twoContainers(lab)
+    await nft(
+      host.netns,
+      `table ip filter {
+        chain FORWARD {
+          type filter hook forward priority 0; policy drop;
+          ct state established,related counter accept
+          iifname "docker0" accept
+        }
+      }`,
+    )
+  })
+  after(() => lab.destroy())
+
+  const reaches = async () => (await b.ping(a.address, { waitMs: 100 })).received === 1
+  const list = () => host.exec('nft', 'list', 'table', 'ip', 'filter')
+
+  it('says so, and leaves it', async () => {
+    expect(await reaches()).to.equal(false)
+    const { health } = await statusBecomes(host, 'degraded', ({ health: { state } }) => state === 'degraded')
+    expect(health.reasons).to.have.length(1)
+    expect(health.reasons[0]?.code).to.equal('forward-dropped')
+    expect(health.reasons[0]?.message).to.match(/^chain FORWARD of table ip filter \(policy drop\) drops packets of 10\.5\.0\.0\/16; --forward-rules/) // prettier-ignore
+    expect(await list()).not.to.contain('10.5.0.0')
+  })
+
+  it('is content when somebody lets the overlay pass', async () => {
+    await nft(host.netns, 'insert rule ip filter FORWARD ip daddr 10.5.0.0/16 accept')
+    await statusBecomes(host, 'ready', ({ health: { state } }) => state === 'ready')
+    expect(await reaches()).to.equal(true)
+    const handle = /daddr .*# handle (\d+)/.exec(await ruleset(host.netns))?.[1] ?? ''
+    await nft(host.netns, `delete rule ip filter FORWARD handle ${handle}`)
+    await statusBecomes(host, 'degraded', ({ health: { state } }) => state === 'degraded')
+  })
+
+  it('lets it pass itself with --forward-rules, again after a flush, and takes that back', async () => {
+    const before = await list()
+    await host.agent?.kill()
+    await (await host.startAgent(['--forward-rules', 'true'])).waitReady()
+    await eventually('packets pass', async () => ((await reaches()) ? true : undefined))
+    await nft(host.netns, 'flush chain ip filter FORWARD')
+    await eventually('packets pass', async () => ((await reaches()) ? true : undefined))
+    await nft(host.netns, 'add rule ip filter FORWARD ct state established,related counter accept')
+    await nft(host.netns, 'add rule ip filter FORWARD iifname "docker0" accept')
+    await host.agent?.kill('SIGTERM')
+    expect(await reaches()).to.equal(true)
+    expect((await host.tweed('cleanup', ...fileFlags(host))).code).to.equal(0)
+    const counted = (listing: string) => listing.replaceAll(/packets \d+ bytes \d+/g, '')
+    expect(counted(await list())).to.equal(counted(before))
+  })
+})
+
+describe('agent on a host without nft', () => {
+  let lab: Lab
+  before(async () => {
+    const hidden = 'mount --bind /dev/null "$(command -v nft)" && exec "$0" "$@"'
+    lab = await Lab.create({ hosts: 1, program: ['unshare', '-m', 'sh', '-c', hidden, ...builtProgram()] })
+  })
+  after(() => lab.destroy())
+
+  it('is ready where nothing is wanted of it, and says what is missing where something is', async () => {
+    const host = lab.host(1)
+    await (await host.startAgent()).waitReady()
+    await statusBecomes(host, 'filter looked at', ({ filter }) => filter !== null)
+    await host.agent?.kill()
+    await host.startAgent(['--ip-masq'])
+    const { health } = await statusBecomes(host, 'degraded', ({ health: { state } }) => state === 'degraded')
+    expect(health.reasons.map(({ code }) => code)).to.deep.equal(['nft-missing'])
+    await host.agent?.kill()
+    expect((await host.tweed('cleanup', ...fileFlags(host))).code).to.equal(0)
+  })
+})
