@@ -91,15 +91,17 @@ describe('agent --ip-masq', () => {
         chain out { type filter hook egress device eth0 priority 0; ip daddr 224.0.0.0/4 add @seen { ip saddr . ip daddr }; }
       }`,
     )
-    await host.netns.batch(['route add 239.0.0.0/8 dev eth0'])
     const own = `${stem(a)}0`
-    // ping -I would send it through the device that has the address.
-    const send = `const s = require('dgram').createSocket('udp4'); s.bind(0, '${own}', () => s.send('x', 9, '239.1.1.1', () => s.close()))`
+    // The kernel would choose the device of the source (route.c: the special hack for multicast).
+    const send = `const s = require('dgram').createSocket('udp4')
+      s.bind(0, '${own}', () => {
+        s.setMulticastInterface('${host.address}')
+        s.send('x', 9, '239.1.1.1', () => s.close())
+      })`
     await host.exec(process.execPath, '-e', send)
     const seen = await host.exec('nft', 'list', 'set', 'netdev', 'wire', 'seen')
     expect(seen).to.contain(`${own} . 239.1.1.1`).and.not.to.contain(host.address)
     await nft(host.netns, 'delete table netdev wire')
-    await host.netns.batch(['route del 239.0.0.0/8 dev eth0'])
   })
 
   it('repairs a flush of everything under a ping', async () => {
