@@ -19,6 +19,7 @@ import { Fault } from '../core/fault.ts'
 import { filterChanges } from '../core/filter/changes.ts'
 import type { FilteredFamily, FilterSpec } from '../core/filter/masquerade.ts'
 import { type NftCommand, printCommand } from '../core/filter/nftables.ts'
+import type { Family } from '../core/net/ip.ts'
 import type { OwnLease } from '../core/overlay/own.ts'
 import type { FilterChange, PacketFilter } from '../ports/packet-filter.ts'
 import { retryTold } from './operators/retry-told.ts'
@@ -74,7 +75,11 @@ export const filterSpec = (
   }: Pick<Standing, 'network' | 'specs'> & { readonly lease: Pick<OwnLease, 'subnet' | 'subnet6'> },
   settings: Omit<FilterSpec, 'families'>,
 ): FilterSpec => {
-  const device = (family: 4 | 6): string | undefined => specs.find((spec) => spec.family === family)?.name
+  const { backend } = config
+  // With DirectRouting some peers come through the tunnel, and some through the underlay's interface.
+  const isTunnel = backend.kind === 'vxlan' && !backend.directRouting
+  const device = (family: Family): string | undefined =>
+    isTunnel ? specs.find((spec) => spec.family === family)?.name : undefined
   const families: readonly FilteredFamily[] = [
     ...(config.ipv4 && lease.subnet
       ? [{ network: config.ipv4.network, subnet: lease.subnet, device: device(4) }]
