@@ -94,6 +94,11 @@ describe('masquerading of IPv6', () => {
     await output(['ip', 'link', 'set', port, 'up'])
     await netns.batch([`addr add ${its} dev eth0 nodad`, 'link set eth0 up'])
     await netns.batch([`route add default via ${mine.replace(/\/.*/, '')}`])
+    // The multicast groups of neighbour discovery take a moment to be joined.
+    const router = mine.replace(/\/.*/, '')
+    await eventually(`${name} reaches ${router}`, async () =>
+      (await ping(netns, router, { waitMs: 300 })).received === 1 ? true : undefined,
+    )
     return netns
   }
 
