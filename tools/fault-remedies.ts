@@ -46,7 +46,7 @@ export const faultRemedies: Readonly<Record<FaultCode, string>> = {
   'nft-missing':
     'Install the package `nftables`, or do without `--ip-masq` and `--forward-rules`. The agent looks for it again.',
   'underlay-missing':
-    'The message lists the interfaces that there are. Name one with `--iface`. The agent keeps looking.',
+    'The message lists the interfaces that there are. Name one with `--iface`, or bring the one that it names up. The agent keeps looking; what stands in kernel and etcd stays meanwhile.',
   'state-unwritable':
     "Make `--state-dir` and the directory of `--subnet-file` writable for the agent's user. Forwarding works without; a restart then knows less.",
 }

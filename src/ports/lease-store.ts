@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs'
+import type { Ip } from '../core/net/ip.ts'
 import type { Fault } from '../core/fault.ts'
 import type { RecordEvent, StoredRecord } from '../core/overlay/record.ts'
 
@@ -25,6 +26,9 @@ export interface LeaseStore {
   claim$(claim: Claim): Observable<ClaimResult>
   /** Deletes the record if it is unchanged since `modRevision`. */
   release$(key: string, modRevision: number): Observable<void>
+
+  /** Cuts the connections from these addresses, which the host has lost: they are dead, and nobody else tells. */
+  cutFrom(addresses: readonly Ip[]): void
 
   /** Writes `<prefix>/config` unless it changed since `modRevision` (0: must not exist; undefined: whatever). */
   putConfig$(value: string, modRevision: number | undefined): Observable<'written' | 'changed-meanwhile'>

@@ -13,7 +13,14 @@ import type { Outcome } from './reconcile.ts'
 
 /** Everything that happens in an agent, for state, log and status. */
 export type AgentEvent =
-  | { readonly kind: 'self'; readonly me: OwnIdentity; readonly underlay: Underlay }
+  | {
+      readonly kind: 'self'
+      readonly me: OwnIdentity
+      readonly underlay: Underlay
+      readonly fault: Fault | undefined
+    }
+  /** No usable underlay: who we were stays in force. */
+  | { readonly kind: 'no underlay'; readonly fault: Fault }
   | { readonly kind: 'network'; readonly state: NetworkState }
   | { readonly kind: 'lease'; readonly state: LeaseState }
   | { readonly kind: 'device'; readonly state: DeviceState }
@@ -87,8 +94,6 @@ export const reduceAgent = (state: AgentState, event: AgentEvent, at: Millis): A
 /** The fault that an event carries. */
 export const faultOf = (event: AgentEvent): Fault | undefined => {
   switch (event.kind) {
-    case 'self':
-      return undefined
     case 'network':
       return event.state.kind === 'none' ? event.state.fault : event.state.network.fault
     case 'lease':
@@ -101,6 +106,8 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
       return event.outcome.kind === 'failed' ? event.outcome.fault : undefined
     case 'filter':
       return event.state.fault
+    case 'self':
+    case 'no underlay':
     case 'etcd':
     case 'fault':
       return event.fault
@@ -127,14 +134,17 @@ function changeOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
       if (event.outcome.kind === 'settled')
         return state.settled === state.dumped ? {} : { settled: state.dumped }
       return event.outcome.kind === 'drifted' ? { driftRepairs: state.driftRepairs + 1 } : {}
+    case 'no underlay':
     case 'fault':
       return {}
   }
 }
 
 /** What a fault is the trouble of: each has its own. */
-export const partOf = (event: AgentEvent): string =>
-  event.kind === 'device' ? `device of IPv${String(event.state.family)}` : event.kind
+export const partOf = (event: AgentEvent): string => {
+  if (event.kind === 'device') return `device of IPv${String(event.state.family)}`
+  return event.kind === 'self' || event.kind === 'no underlay' ? 'underlay' : event.kind
+}
 
 /** Another device has empty tables until they have been read and written. */
 function devicePart(state: AgentState, device: DeviceState): Partial<AgentState> {
@@ -175,7 +185,5 @@ function withTrouble(
   const next = new Map(troubles)
   if (fault) next.set(part, fault)
   else next.delete(part)
-  // An interface that was late has come: the search for it is over.
-  if (event.kind === 'self' && next.get('fault')?.code === 'underlay-missing') next.delete('fault')
   return next
 }

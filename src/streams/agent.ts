@@ -94,7 +94,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       networks$.pipe(map((state): AgentEvent => ({ kind: 'network', state }))),
       identities$.pipe(
         map((found): AgentEvent =>
-          found.kind === 'none' ? { kind: 'fault', fault: found.fault } : { ...found, kind: 'self' },
+          found.kind === 'none' ? { kind: 'no underlay', fault: found.fault } : { ...found, kind: 'self' },
         ),
       ),
       leases$.pipe(map((state): AgentEvent => ({ kind: 'lease', state }))),

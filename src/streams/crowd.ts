@@ -31,6 +31,7 @@ export const afterDelay = (store: LeaseStore, delayMs: number): LeaseStore => {
     revoke$: (leaseId) => store.revoke$(leaseId),
     claim$: (claim) => store.claim$(claim),
     release$: (key, modRevision) => store.release$(key, modRevision),
+    cutFrom: (addresses) => store.cutFrom(addresses),
     putConfig$: (value, modRevision) => store.putConfig$(value, modRevision),
   }
 }

@@ -24,6 +24,7 @@ import { nodeOf, type StoredRecord } from '../core/overlay/record.ts'
 import { printSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { RecordChange, RecordEvent, StoreEvent, StoreView } from '../ports/lease-store.ts'
 import { type Acquired, acquire$, type AcquireOptions, type WantedSubnet } from './acquire.ts'
+import type { Network } from './network.ts'
 import { retryBackoff } from './operators/retry-backoff.ts'
 import { retryTold } from './operators/retry-told.ts'
 
@@ -43,7 +44,12 @@ export type OnConflict = 'renumber' | 'hold' | 'exit'
 /** A subnet held, with the revision of its record. */
 export type Held = Omit<Acquired, 'did' | 'remainingSeconds' | 'instead'>
 
-export interface LeaseOptions extends Omit<AcquireOptions, 'insist' | 'held' | 'wanted' | 'view$'> {
+export interface LeaseOptions extends Omit<
+  AcquireOptions,
+  'insist' | 'held' | 'wanted' | 'network' | 'view$'
+> {
+  /** In force when an attempt begins: a change of it is no reason for one. */
+  readonly network: () => Network
   readonly onConflict: OnConflict
   /** `--subnet`, which moves a host that holds another only when it starts. */
   readonly wanted: WantedSubnet | undefined
@@ -66,6 +72,7 @@ export const ownLease$ = (options: LeaseOptions): Observable<LeaseState> => {
   const attempt$ = defer(() =>
     acquire$({
       ...options,
+      network: options.network(),
       view$: view$(options),
       held: held?.key,
       wanted: wanted && { ...wanted, mayRenumber: wanted.mayRenumber && isStart },

@@ -6,6 +6,7 @@ import { printOp, printRow } from '../core/kernel/notation.ts'
 import type { Log } from '../ports/log.ts'
 import { type AgentState, faultOf, partOf, startingAgent } from './agent-state.ts'
 import type { AgentView } from './agent.ts'
+import { sameAs } from './operators/same-as.ts'
 import { describeHealth } from './report.ts'
 
 /** Tells the log what happened, once per change of state and not per attempt. Feed it every view. */
@@ -22,7 +23,7 @@ export const narrator = (log: Log): ((view: AgentView) => void) => {
       view.event.kind !== 'outcome' &&
       before.troubles.get(partOf(view.event))?.message !== fault.message
     )
-      log[fault.transient ? 'warn' : 'error'](`${view.event.kind}.fault`, {
+      log[fault.transient ? 'warn' : 'error'](`${topicOf(view.event)}.fault`, {
         code: fault.code,
         message: fault.message,
       })
@@ -36,12 +37,17 @@ export const narrator = (log: Log): ((view: AgentView) => void) => {
   }
 }
 
+const topicOf = ({ kind }: AgentView['event']): string =>
+  kind === 'self' || kind === 'no underlay' ? 'underlay' : kind
+
 function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: AgentView): void {
   switch (event.kind) {
     case 'self':
+      if (sameAs([event.underlay, event.me], [before.underlay, before.me])) return // it is idle, or is not any more
       log.info('underlay.chosen', {
         interface: event.underlay.name,
         address: printPublicIp(event.me),
+        mtu: event.underlay.mtuBytes,
         node: event.me.node,
       })
       return
@@ -87,6 +93,7 @@ function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: A
         device: [...state.devices.values()].map(({ spec }) => spec.name)[0] ?? '',
         peers: forwarding.peers.size,
       })
+    case 'no underlay':
     case 'fault':
       return
   }

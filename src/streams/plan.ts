@@ -1,4 +1,4 @@
-import { concatMap, forkJoin, map, type Observable, of, throwError } from 'rxjs'
+import { concatMap, forkJoin, map, type Observable, of, take, throwError } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { Forwarding } from '../core/forwarding.ts'
 import type { Op } from '../core/kernel/rows.ts'
@@ -31,6 +31,7 @@ export const plan$ = (world: World, settings: AgentSettings): Observable<readonl
       const state = adopt({ kind: 'none', fault: Fault.of('config-missing') }, view.config, undefined)
       if (state.kind === 'none') return throwError(() => state.fault)
       return identity$(world, settings, { saved, network$: of(state.network) }).pipe(
+        take(1),
         concatMap((found) => {
           if (found.kind === 'none') return throwError(() => found.fault)
           const { me, underlay } = found

@@ -1,7 +1,17 @@
-import { combineLatest, concatMap, distinctUntilChanged, map, type Observable, switchMap, tap } from 'rxjs'
+import {
+  combineLatest,
+  concatMap,
+  distinctUntilChanged,
+  map,
+  type Observable,
+  type OperatorFunction,
+  switchMap,
+  tap,
+} from 'rxjs'
 import type { VxlanSpec } from '../core/kernel/link.ts'
 import type { OwnContext, OwnIdentity } from '../core/overlay/own.ts'
-import type { StoredRecord } from '../core/overlay/record.ts'
+import { ownRecord } from '../core/overlay/own-record.ts'
+import { encodeRecord, type StoredRecord } from '../core/overlay/record.ts'
 import { previousSubnet } from '../core/overlay/subnet-env.ts'
 import { fits } from '../core/overlay/subnet-fit.ts'
 import { parseSubnetKey, printSubnetKey } from '../core/overlay/subnet-key.ts'
@@ -54,6 +64,7 @@ export const whoWeAre = (options: Options): WhoWeAre => {
   const { world, settings, lastRun } = options
   let held = savedLease(lastRun.saved)
   let isStart = true // until a subnet is held: from then on --subnet moves nothing
+  let latest: Network | undefined
   const networks$ = network$({ store: world.store, saved: lastRun.saved?.config, lease: () => held }).pipe(
     shareLatest(),
   )
@@ -66,13 +77,21 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     shareLatest(),
   )
   const selves$ = combineLatest([inForce$, identities$]).pipe(
-    concatMap(([network, found]) => (found.kind === 'identity' ? [{ network, ...found }] : [])),
+    concatMap(([network, found]): readonly Self[] =>
+      found.kind === 'identity' ? [{ network, me: found.me, underlay: found.underlay }] : [],
+    ),
     distinctUntilChanged((a, b) => sameAs(a, b)),
+    tap(({ network }) => (latest = network)),
     shareLatest(),
   )
   const leases$ = selves$.pipe(
+    distinctUntilChanged((a, b) => publishesSame(a, b)),
     switchMap((self) =>
-      ownLease$({ ...leaseTerms(options, self, isStart), saved: fitting(held, self.network) }),
+      ownLease$({
+        ...leaseTerms(options, self.me, isStart),
+        network: () => latest ?? self.network,
+        saved: fitting(held, self.network),
+      }),
     ),
     tap((state) => {
       held = state.kind === 'acquiring' ? held : state.lease
@@ -80,20 +99,8 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     }),
     shareLatest(),
   )
-  const held$ = leases$.pipe(
-    concatMap((state) => (state.kind === 'acquiring' ? [] : [heldOf(state.lease)])),
-    distinctUntilChanged(
-      (a, b) => a.key === b.key && a.leaseId === b.leaseId && a.modRevision === b.modRevision,
-    ),
-    shareLatest(),
-  )
-  const standing$ = combineLatest([selves$, held$]).pipe(
-    map(([self, lease]): Standing => {
-      const { network, me, underlay } = self
-      const { device } = settings
-      const specs = vxlanSpecs({ config: network.config, me, lease, underlay, device })
-      return { network, me, underlay, lease, specs }
-    }),
+  const standing$ = combineLatest([selves$, leases$.pipe(holding())]).pipe(
+    map(([self, lease]) => standingOf(self, lease, settings.device)),
     distinctUntilChanged((a, b) => sameAs(a, b)),
     shareLatest(),
   )
@@ -102,16 +109,39 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     distinctUntilChanged((a, b) => sameAs(a, b)),
     shareLatest(),
   )
-  const own$ = combineLatest([selves$, held$]).pipe(
-    map(([{ network, me }, { key, subnet, subnet6, leaseId }]): OwnContext => {
-      return { config: network.config, identity: me, lease: { key, subnet, subnet6, leaseId } }
-    }),
+  const own$ = standing$.pipe(
+    map(contextOf),
     distinctUntilChanged((a, b) => sameAs(a, b)),
   )
   return { networks$, identities$, leases$, own$, standing$, specs$ }
 }
 
-function leaseTerms(options: Options, { network, me }: Self, mayRenumber: boolean) {
+/** The subnet held, in whatever state the lease is. */
+const holding = (): OperatorFunction<LeaseState, Held> => (leases$) =>
+  leases$.pipe(
+    concatMap((state) => (state.kind === 'acquiring' ? [] : [heldOf(state.lease)])),
+    distinctUntilChanged(
+      (a, b) => a.key === b.key && a.leaseId === b.leaseId && a.modRevision === b.modRevision,
+    ),
+  )
+
+function standingOf({ network, me, underlay }: Self, lease: Held, device: string | undefined): Standing {
+  const specs = vxlanSpecs({ config: network.config, me, lease, underlay, device })
+  return { network, me, underlay, lease, specs }
+}
+
+const contextOf = ({ network, me, lease: { key, subnet, subnet6, leaseId } }: Standing): OwnContext => ({
+  config: network.config,
+  identity: me,
+  lease: { key, subnet, subnet6, leaseId },
+})
+
+/** Whether the lease can go on: what else changes is asked for by the next attempt at a subnet. */
+const publishesSame = (a: Self, b: Self): boolean =>
+  encodeRecord(ownRecord(a.me, a.network.config.backend)) ===
+  encodeRecord(ownRecord(b.me, b.network.config.backend))
+
+function leaseTerms(options: Options, me: OwnIdentity, mayRenumber: boolean) {
   const { world, settings, lastRun, records$, listed } = options
   const { store, clock } = world
   const random = (): number => clock.random()
@@ -119,7 +149,7 @@ function leaseTerms(options: Options, { network, me }: Self, mayRenumber: boolea
   const previous = subnet && printSubnetKey({ subnet, subnet6: undefined })
   const { onConflict, leaseTtlSeconds: ttlSeconds } = settings
   const wanted = settings.subnet && { subnets: settings.subnet, mayRenumber }
-  return { store, network, me, previous, wanted, onConflict, ttlSeconds, random, records$, listed }
+  return { store, me, previous, wanted, onConflict, ttlSeconds, random, records$, listed }
 }
 
 /** A restart may meet another network: what was held then is no claim on it. */

@@ -55,13 +55,17 @@ export class Host {
     }
   }
 
-  /** Starts `tweed agent`; {@link AgentProcess.waitReady} tells when it forwards. Later flags win. */
-  async startAgent(extraFlags: readonly string[] = []): Promise<AgentProcess> {
+  /**
+   * Starts `tweed agent`; {@link AgentProcess.waitReady} tells when it forwards. Later flags win. With an empty `iface`
+   * it finds its underlay by the default route.
+   */
+  async startAgent(extraFlags: readonly string[] = [], iface = 'eth0'): Promise<AgentProcess> {
     if (this.agent?.running) throw new Error(`${this.name} has an agent already`)
     await mkdir(this.paths.stateDir, { recursive: true })
     await mkdir(this.paths.runDir, { recursive: true })
     const usual = unlessGiven(this.#setup.agentFlags, extraFlags)
-    const flags = [...usual, '--iface', 'eth0', ...this.#pathFlags(), ...extraFlags]
+    const named = iface === '' ? [] : ['--iface', iface]
+    const flags = [...usual, ...named, ...this.#pathFlags(), ...extraFlags]
     const daemon = this.netns.start(...this.#setup.program, 'agent', ...flags)
     this.agent = new AgentProcess(daemon, this.paths)
     return this.agent

@@ -13,6 +13,11 @@ const silenceLimitMs = 5000
 export interface Connections {
   /** Whatever is connected in the course of `work`, at once or later, belongs here. */
   readonly run: <T>(work: () => T) => T
+  /**
+   * Destroys those from an address that the host has lost: TCP would repeat itself for a quarter of an hour, and
+   * HTTP/2's own questions take ten seconds. Tells whether there was any.
+   */
+  readonly cutFrom: (addresses: readonly string[]) => boolean
   /** Destroys them, and each that is yet to come. */
   readonly close: () => void
 }
@@ -46,6 +51,11 @@ export const ownConnections = (): Connections => {
   const owner = { add }
   return {
     run: (work) => owners.run(owner, work),
+    cutFrom: (addresses) => {
+      const dead = [...sockets].filter((socket) => addresses.includes(socket.localAddress ?? ''))
+      for (const socket of dead) socket.destroy(new Error('the address that it came from is gone'))
+      return dead.length > 0
+    },
     close: () => {
       closed = true
       for (const socket of sockets) socket.destroy()

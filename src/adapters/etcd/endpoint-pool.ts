@@ -23,15 +23,14 @@ export interface EndpointPool {
   readonly fail: (endpoint: Endpoint, error: unknown) => Fault
   /** New certificates: every member is connected again with them. */
   readonly renew: (tls: TlsFiles | undefined) => void
+  /** The host has lost these addresses, and the connections from them. */
+  readonly cutFrom: (addresses: readonly string[]) => void
   readonly close: () => void
 }
 
 export const openPool = (addresses: readonly EndpointAddress[], initial: EndpointOptions): EndpointPool => {
   let options = initial
-  const slots = addresses.map((address) => ({
-    address,
-    endpoint: openEndpoint(address, options),
-  }))
+  const slots = addresses.map((address) => ({ address, endpoint: openEndpoint(address, options) }))
   const backoff = doublingJitter(200, 5000)
   let failures = 0
   let restUntil = 0
@@ -83,6 +82,9 @@ export const openPool = (addresses: readonly EndpointAddress[], initial: Endpoin
       options = { ...options, tls }
       slots.forEach(rebuild)
       refresh()
+    },
+    cutFrom: (addresses) => {
+      if (slots.filter(({ endpoint }) => endpoint.cutFrom(addresses)).length > 0) refresh()
     },
     close: () => {
       for (const { endpoint } of slots) endpoint.close()

@@ -38,6 +38,7 @@ export interface Endpoint {
   readonly forgetToken: () => void
   /** Every call is made in here, so that its connection goes when the endpoint is closed. */
   readonly run: <T>(call: () => T) => T
+  readonly cutFrom: (addresses: readonly string[]) => boolean
   readonly close: () => void
 }
 
@@ -81,7 +82,8 @@ export const openEndpoint = (address: EndpointAddress, options: EndpointOptions)
     watches.close()
     connections.close()
   }
-  return { name: address.host, requests, watches, ready, forgetToken, run: connections.run, close }
+  const { run, cutFrom } = connections
+  return { name: address.host, requests, watches, ready, forgetToken, run, cutFrom, close }
 }
 
 interface Session {

@@ -1,4 +1,5 @@
 import { map, retry, Subject, switchMap, takeUntil, throwError, timer, type Observable } from 'rxjs'
+import { Ip } from '../../core/net/ip.ts'
 import type { LeaseStore, StoreEvent, StoreView } from '../../ports/lease-store.ts'
 import { parseEndpoints } from './endpoint-address.ts'
 import { openPool, type EndpointPool } from './endpoint-pool.ts'
@@ -58,6 +59,7 @@ export const openLeaseStore = (options: LeaseStoreOptions): LeaseStore & { close
     revoke$: (leaseId) => open$(revoke$(pool, leaseId)),
     claim$: (claim) => open$(claim$(pool, keys, claim)),
     release$: (key, modRevision) => open$(release$(pool, keys, { key, modRevision })),
+    cutFrom: (ips) => pool.cutFrom(ips.map(Ip.print)),
     putConfig$: (value, modRevision) => open$(putConfig$(pool, keys, { value, modRevision })),
     close: () => {
       closed$.next()

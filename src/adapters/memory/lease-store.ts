@@ -108,6 +108,8 @@ export class MemoryLeaseStore implements LeaseStore {
       if (this.#records.get(key)?.modRevision === modRevision) this.delete(key)
     })
   }
+  /** Nothing is in between. */
+  readonly cutFrom: LeaseStore['cutFrom'] = () => undefined
   putConfig$(value: string, modRevision: number | undefined): Observable<'written' | 'changed-meanwhile'> {
     return this.#request$('putConfig$', () => {
       if (modRevision !== undefined && modRevision !== (this.#config?.modRevision ?? 0))

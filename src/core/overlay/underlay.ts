@@ -94,3 +94,9 @@ const listed = (table: InterfaceTable): string =>
       return addresses.length === 0 ? l.name : `${l.name} (${addresses.join(', ')})`
     })
     .join(', ') || 'none but the loopback'
+
+/** Why nothing goes through a chosen interface now, in spite of its address. */
+export const whyIdle = ({ name, up, running }: LinkFacts): string | undefined => {
+  if (!up) return `the underlay interface ${name} is down`
+  return running ? undefined : `the underlay interface ${name} has no carrier`
+}

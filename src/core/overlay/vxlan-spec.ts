@@ -29,7 +29,7 @@ export const vxlanSpecs = (options: {
       ...on,
       family: 4,
       name,
-      local: me.ipv4.publicIp,
+      local: underlay.address ?? me.ipv4.publicIp, // behind NAT the public one is not on this host
       mac: me.ipv4.vtepMac,
       mtuBytes: mtuBytes(backend, underlay, 4),
       addresses: [{ ...lease.subnet, length: 32 }],
@@ -40,7 +40,7 @@ export const vxlanSpecs = (options: {
       ...on,
       family: 6,
       name: deviceName6(name),
-      local: me.ipv6.publicIp,
+      local: underlay.address6 ?? me.ipv6.publicIp,
       mac: me.ipv6.vtepMac,
       mtuBytes: mtuBytes(backend, underlay, 6),
       addresses: [{ ...lease.subnet6, length: 128 }],

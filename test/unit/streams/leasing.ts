@@ -46,6 +46,7 @@ export class Leasing {
     const records$ = this.store.records$.pipe(share())
     return {
       ...this.acquiring(),
+      network: () => this.network,
       onConflict: 'renumber',
       saved: undefined,
       records$,
