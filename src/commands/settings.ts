@@ -31,4 +31,5 @@ export const agentSettings = (s: Settings): AgentSettings => ({
     fullyRandom: !s['ip-masq-fully-random-disable'],
     acceptForwarded: s['forward-rules'],
   },
+  tellMisses: s['log-level'] === 'debug',
 })

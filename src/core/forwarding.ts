@@ -10,10 +10,11 @@ import { PeerDirectory } from './overlay/peer-directory.ts'
 import type { RecordEvent, StoredRecord } from './overlay/record.ts'
 import { directRoutingOf, type NextHop } from './overlay/reach.ts'
 import { RemovalPolicy, type RemovalOptions } from './overlay/removal.ts'
-import { type MissAnswer, Plane, type PlaneOptions } from './plane.ts'
+import type { MissAnswer } from './miss-path.ts'
+import { Plane, type PlaneOptions } from './plane.ts'
 import { Millis } from './time.ts'
 
-export type { MissAnswer } from './plane.ts'
+export type { MissAnswer } from './miss-path.ts'
 
 export interface ForwardingOptions extends PlaneOptions {
   readonly removal: RemovalOptions

@@ -1,18 +1,15 @@
 import { Cidr } from './net/cidr.ts'
 import type { Family, Ip } from './net/ip.ts'
-import type { Mac } from './net/mac.ts'
 import type { Fault } from './fault.ts'
-import { containerNeighbour, hostRows, overlayRoute } from './kernel/desired.ts'
+import { hostRows, overlayRoute } from './kernel/desired.ts'
 import { type Dump, type Op, type Row, routeKey, rowKey } from './kernel/rows.ts'
 import { Tables } from './kernel/tables.ts'
 import { ActiveHosts } from './overlay/active-hosts.ts'
-import { AnsweredContainers } from './overlay/answered-containers.ts'
 import { type Host, Hosts } from './overlay/hosts.ts'
-import type { MissResult } from './overlay/miss.ts'
 import type { Peer, PeerChange } from './overlay/peer.ts'
 import type { DirectRouting, NextHop } from './overlay/reach.ts'
+import { type MissAnswer, MissPath, silence } from './miss-path.ts'
 import { Millis } from './time.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 export interface PlaneOptions {
   /** `eager`: every host has its rows. `on-miss`: only the hosts in use have. */
@@ -22,15 +19,6 @@ export interface PlaneOptions {
   /** In `on-miss`, rows unused for so long go; 0 keeps them for ever. */
   readonly idle: Millis
 }
-
-/** The answer to a miss, to be written at once and in this order. */
-export interface MissAnswer {
-  readonly result: MissResult
-  readonly ops: readonly Op[]
-}
-
-/** The kernel asks again after a second; anything sooner is the same question seen twice. */
-const sameQuestion = Millis.of(50)
 
 /**
  * The data plane of one family: its VXLAN device and the rows that the peers call for, and what the kernel is believed
@@ -42,8 +30,7 @@ export class Plane {
   readonly #options: PlaneOptions
   readonly #hosts: Hosts
   readonly #active: ActiveHosts
-  readonly #answered = new AnsweredContainers()
-  readonly #bucket = new TokenBucket({ ratePerSecond: 20_000, burst: 20_000 })
+  readonly #misses = new MissPath()
   #tables = new Tables()
   #network: Cidr | undefined
   #own: Cidr | undefined
@@ -112,7 +99,7 @@ export class Plane {
     this.#read = false
     this.#overlayRoute = undefined
     this.#tables = new Tables()
-    this.#answered.clear()
+    this.#misses.clear()
     for (const host of this.#hosts.all()) host.rows = []
   }
 
@@ -153,7 +140,9 @@ export class Plane {
 
   /** Those that the kernel shall have for this peer. */
   rowsOf(peer: Peer): readonly Row[] {
-    return this.#hosts.get(peer.key)?.rows ?? []
+    const host = this.#hosts.get(peer.key)
+    const promised = host && this.#link !== undefined && this.#misses.isWaiting(host)
+    return promised ? hostRows(host.leg, { kind: 'tunnel', link: this.#link }) : (host?.rows ?? [])
   }
 
   /** The kernel is about to be asked; to be told before each {@link dumped}. */
@@ -199,54 +188,46 @@ export class Plane {
     const mac = host?.leg.vtepMac
     if (!host || mac === undefined) return silence('stranger')
     if (this.#isDirect(host)) return silence('not-ready') // its route is being written
-    if ((this.#answered.answeredAt(ip) ?? -Infinity) + sameQuestion > now) return silence('throttled')
-    if (!this.#bucket.take(now)) return silence('limited')
-    const known = host.rows.length > 0
-    this.#activate(host, now)
-    return { result: known ? 'answered' : 'promoted', ops: this.#answerRows(host, ip, { link, mac, now }) }
+    const refused = this.#misses.refuses(ip, now)
+    if (refused) return silence(refused)
+    const result = host.rows.length > 0 ? 'answered' : 'promoted'
+    this.#use(host, now)
+    if (result === 'promoted') this.#misses.promote(host, now)
+    return { result, ops: this.#misses.answer(host, { ip, mac, link }, { tables: this.#tables, now }) }
   }
 
   /** Lets time pass: answered containers hand over to their host's route. */
   tick(now: Millis): void {
-    const isRouted = (ip: Ip): boolean => this.#routeStands(this.#hosts.find(ip))
-    for (const row of this.#answered.handOver(now, isRouted)) this.#tables.unwant(row)
+    for (const row of this.#misses.handOver(now, (host) => this.#routeStands(host))) this.#tables.unwant(row)
   }
 
   /** What the kernel is owed next, at most `limit`; believed done from here on, so write it at once. */
   take(now: Millis, options: { readonly limit: number; readonly prune: boolean }): readonly Op[] {
+    if (!this.#read) return []
     const prune = options.prune && this.#hosts.areDecided
-    return this.#read ? this.#tables.take(now, { ...options, prune }) : []
+    const ops = this.#tables.take(now, { ...options, prune })
+    const limit = options.limit - ops.length
+    const promoted = this.#misses.takePromoted(now, limit)
+    if (promoted.length === 0) return ops
+    for (const host of promoted) this.#place(host)
+    return [...ops, ...this.#tables.take(now, { limit, prune })]
   }
 
   /** When {@link tick} or {@link take} has work again. */
   nextDeadlines(): readonly (Millis | undefined)[] {
-    return [this.#tables.nextRetry(), this.#answered.nextDeadline()]
+    return [this.#tables.nextRetry(), ...this.#misses.nextDeadlines()]
   }
 
   #expireIdle(idleMsByMac: ReadonlyMap<number, number>, now: Millis): void {
     if (this.#options.resolve === 'eager') return
-    for (const key of [...this.#active.keys()]) {
+    const usedAt = new Map<string, Millis>()
+    for (const key of this.#active.keys()) {
       const idle = idleMsByMac.get(this.#hosts.get(key)?.leg.vtepMac ?? 0)
-      if (idle !== undefined) this.#active.use(key, Millis.of(now - idle))
+      if (idle !== undefined) usedAt.set(key, Millis.of(now - idle))
     }
+    this.#active.learn(usedAt)
     if (this.#options.idle === 0) return
     for (const key of this.#active.expire(Millis.of(now - this.#options.idle))) this.#demote(key)
-  }
-
-  /** The host's rows again (the question is evidence that one is missing), and the asked address itself. */
-  #answerRows(host: Host, ip: Ip, at: { link: number; mac: Mac; now: Millis }): readonly Op[] {
-    const stands = this.#routeStands(host)
-    const rows = host.rows.filter((row) => row.kind !== 'route' || !stands)
-    if (ip !== host.leg.subnet.address) {
-      const row = containerNeighbour(at.mac, ip, at.link)
-      this.#answered.note(ip, row, at.now)
-      rows.push(row)
-    }
-    for (const row of rows) {
-      this.#tables.want(row)
-      this.#tables.saw(row)
-    }
-    return rows.map((row) => ({ verb: 'add', row }))
   }
 
   #remove(peer: Peer): void {
@@ -266,16 +247,15 @@ export class Plane {
   /** After a restart: a host whose route stands was in use. */
   #adopt(host: Host, now: Millis): void {
     if (this.#options.resolve === 'eager' || this.#active.has(host.peer.key) || this.#isDirect(host)) return
-    if (this.#tables.routes.actual.has(routeKey(host.leg.subnet))) this.#activate(host, now)
+    if (!this.#tables.routes.actual.has(routeKey(host.leg.subnet))) return
+    this.#use(host, now)
+    this.#place(host)
   }
 
-  #activate(host: Host, now: Millis): void {
+  #use(host: Host, now: Millis): void {
     if (this.#options.resolve === 'eager') return
-    const { key } = host.peer
-    const fresh = !this.#active.has(key)
-    const evicted = this.#active.use(key, now)
+    const evicted = this.#active.use(host.peer.key, now)
     if (evicted !== undefined) this.#demote(evicted)
-    if (fresh) this.#place(host)
   }
 
   /** Out of use: its next packet is a miss again, unless it needs no tunnel. */
@@ -303,8 +283,7 @@ export class Plane {
     for (const row of old) {
       if (rows.some(({ kind }) => kind === row.kind)) continue
       this.#tables.unwant(row)
-      if (row.kind === 'fdb')
-        for (const answered of this.#answered.takeWithin(host.leg.subnet)) this.#tables.unwant(answered)
+      if (row.kind === 'fdb') for (const answered of this.#misses.forget(host)) this.#tables.unwant(answered)
     }
   }
 
@@ -313,11 +292,10 @@ export class Plane {
     return path === 'unknown' || path?.kind === 'direct'
   }
 
-  /** Nothing is left to stand for an address that no peer has any more. */
-  #routeStands(host: Host | undefined): boolean {
-    const key = host && routeKey(host.leg.subnet)
+  #routeStands({ leg }: Host): boolean {
+    const key = routeKey(leg.subnet)
     const { actual, failures } = this.#tables.routes
-    return key === undefined || (actual.has(key) && !failures.has(key))
+    return actual.has(key) && !failures.has(key)
   }
 
   #wantOverlayRoute(): void {
@@ -328,5 +306,3 @@ export class Plane {
     this.#tables.want(this.#overlayRoute)
   }
 }
-
-const silence = (result: MissResult): MissAnswer => ({ result, ops: [] })

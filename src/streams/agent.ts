@@ -75,6 +75,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       records$,
       savedRecords: lastRun.peers,
       resyncMs: settings.resyncMs,
+      tellMisses: settings.tellMisses,
       idleCheckMs:
         settings.resolve === 'on-miss' && settings.idle > 0 ? Math.max(1000, settings.idle / 4) : 0,
     })

@@ -21,6 +21,7 @@ export type Outcome =
   | { readonly kind: 'wrote'; readonly ops: readonly Op[]; readonly refusals: readonly Refusal[] }
   /** `complete`: by now every table has been read since its device came. */
   | { readonly kind: 'dumped'; readonly rows: number; readonly complete: boolean }
+  /** Told to those who ask for it alone: misses are counted, and there may be thousands a second. */
   | { readonly kind: 'missed'; readonly ip: Ip; readonly answer: MissAnswer }
   | { readonly kind: 'drifted'; readonly event: KernelEvent & { readonly kind: 'row' } }
   | { readonly kind: 'failed'; readonly fault: Fault }
@@ -41,6 +42,7 @@ export interface ReconcileOptions {
   readonly resyncMs: number
   /** How often the FDB's time stamps are read for `--idle`; 0 never. */
   readonly idleCheckMs: number
+  readonly tellMisses?: boolean | undefined
 }
 
 /** Interface index of a family's device; undefined where none is wanted. */
@@ -53,6 +55,8 @@ export interface PlaneLink {
 interface Wake {
   readonly now: () => void
   readonly soon: () => void
+  /** When no more misses have come for a moment. */
+  readonly afterMiss: () => void
 }
 
 /**
@@ -60,6 +64,9 @@ interface Wake {
  * burst is heard to its end before anything is repaired.
  */
 const burstMs = 5
+
+/** The packet that waited has gone its way by then, and hosts that were asked for together are written together. */
+const promotionMs = 4
 
 /**
  * Keeps the kernel's tables equal to what {@link Forwarding} wants. Events only wake the loop; what is owed is
@@ -70,10 +77,15 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
     const { kernel, forwarding, clock } = options
     const wake$ = new Subject<void>()
     const soon$ = new Subject<void>()
+    const missed$ = new Subject<void>()
     const settled$ = new Subject<void>()
     const changed$ = new Subject<void>()
     const now = (): ReturnType<Clock['now']> => clock.now()
-    const wake: Wake = { now: () => wake$.next(), soon: () => soon$.next() }
+    const wake: Wake = {
+      now: () => wake$.next(),
+      soon: () => soon$.next(),
+      afterMiss: () => missed$.next(),
+    }
 
     const owned$ = options.own$.pipe(tap((own) => forwarding.setOwn(own, now())))
     const records$ = options.records$.pipe(
@@ -97,6 +109,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
       merge(dumps$(4, options), dumps$(6, options)).pipe(afterEach(wake.now)),
       learned$,
       soon$.pipe(auditTime(burstMs), tap(wake.now), ignoreElements()),
+      missed$.pipe(auditTime(promotionMs), tap(wake.now), ignoreElements()),
       settled$.pipe(switchMap(() => untilDeadline$(forwarding, now).pipe(tap(wake.now), ignoreElements()))),
       wake$.pipe(
         runLatest(() => flush$(kernel, forwarding, now)),
@@ -131,35 +144,42 @@ function untilDeadline$(forwarding: Forwarding, now: Clock['now']): Observable<u
     : timer(Math.max(10, deadline - now())).pipe(tap(() => forwarding.tick(now())))
 }
 
-function kernelEvents$({ kernel, forwarding, clock }: ReconcileOptions, wake: Wake): Observable<Outcome> {
+function kernelEvents$(options: ReconcileOptions, wake: Wake): Observable<Outcome> {
+  const { kernel, forwarding, clock } = options
+  /** Nothing may wait here, nor be made that a packet would have to wait for. */
+  const answer = (link: number, ip: Ip): Outcome | undefined => {
+    const answer = forwarding.miss(link, ip, clock.now())
+    if (answer && answer.ops.length > 0) {
+      kernel.answer(answer.ops)
+      wake.afterMiss()
+    }
+    return answer && options.tellMisses === true ? { kind: 'missed', ip, answer } : undefined
+  }
+  const outcomeOf = (event: KernelEvent): Outcome | undefined => {
+    switch (event.kind) {
+      case 'miss':
+        return answer(event.link, event.ip)
+      case 'row':
+        if (!forwarding.edited(event.verb, event.row)) return undefined
+        wake.soon()
+        return { kind: 'drifted', event }
+      case 'refused':
+        forwarding.refused(event.refusal.op, event.refusal.fault, clock.now())
+        wake.now()
+        return { kind: 'wrote', ops: [], refusals: [event.refusal] }
+      case 'link':
+        if (event.verb === 'remove') forwarding.dropLink(event.link.index)
+        return undefined
+      case 'overrun':
+        return { kind: 'failed', fault: Fault.of('netlink-overrun') }
+      case 'address':
+      case 'routes':
+        return undefined
+    }
+  }
   return kernel.events$.pipe(
-    concatMap((event): Observable<Outcome> => {
-      switch (event.kind) {
-        case 'miss': {
-          const answer = forwarding.miss(event.link, event.ip, clock.now())
-          if (!answer) return EMPTY
-          if (answer.ops.length > 0) kernel.answer(answer.ops)
-          if (answer.ops.length > 0) wake.now()
-          return of({ kind: 'missed', ip: event.ip, answer })
-        }
-        case 'row':
-          if (!forwarding.edited(event.verb, event.row)) return EMPTY
-          wake.soon()
-          return of({ kind: 'drifted', event })
-        case 'refused':
-          forwarding.refused(event.refusal.op, event.refusal.fault, clock.now())
-          wake.now()
-          return of({ kind: 'wrote', ops: [], refusals: [event.refusal] })
-        case 'link':
-          if (event.verb === 'remove') forwarding.dropLink(event.link.index)
-          return EMPTY
-        case 'overrun':
-          return of({ kind: 'failed', fault: Fault.of('netlink-overrun') })
-        case 'address':
-        case 'routes':
-          return EMPTY
-      }
-    }),
+    map(outcomeOf),
+    filter((outcome) => outcome !== undefined),
   )
 }
 

@@ -33,4 +33,6 @@ export interface AgentSettings extends ForwardingOptions {
   /** How often the tables are compared with the kernel although nothing happened. */
   readonly resyncMs: number
   readonly filter: Omit<FilterSpec, 'families'>
+  /** Each miss is an event; only for the log at its most talkative. */
+  readonly tellMisses?: boolean
 }

@@ -102,6 +102,7 @@ export class MemoryWorld {
       for (const { key } of this.agent.store.records) {
         const subnet = parseSubnetKey(key)?.subnet
         if (subnet) this.kernel.send(subnet.address)
+        this.#time.advance(settleMs) // at the bound each host makes another one go
       }
       this.#time.advance(restMs)
     }

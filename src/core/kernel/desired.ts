@@ -2,7 +2,7 @@ import type { Cidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import type { Leg } from '../overlay/peer.ts'
-import type { Neighbour, Route, Row } from './rows.ts'
+import type { FdbEntry, Neighbour, Route, Row } from './rows.ts'
 
 /** How packets get to a host: through the VXLAN device, or, where it is on the underlay's link, plainly. */
 export interface Path {
@@ -26,19 +26,23 @@ export const hostRows = ({ subnet, publicIp, vtepMac }: Leg, { kind, link }: Pat
   ]
 }
 
+/**
+ * The answer to a question for `ip`: all that its packet needs, in the order in which it is safe. A host's own address
+ * is answered for good. That of a container gets NOARP, which the kernel may evict and which needs no live agent.
+ */
+export const answerRows = (
+  { subnet, publicIp }: Leg,
+  mac: Mac,
+  { ip, link }: { readonly ip: Ip; readonly link: number },
+): readonly [FdbEntry, Neighbour] => [
+  { kind: 'fdb', link, mac, vtep: publicIp },
+  { kind: 'neighbour', link, ip, mac, state: ip === subnet.address ? 'permanent' : 'noarp' },
+]
+
 /** The one route of `on-miss`: every address of the overlay is on the link, so the ARP layer asks for it. */
 export const overlayRoute = (network: Cidr, link: number): Route => ({
   kind: 'route',
   link,
   dst: network,
   via: undefined,
-})
-
-/** The answer for one address of a host: NOARP, which the kernel may evict and which needs no live agent. */
-export const containerNeighbour = (mac: Mac, ip: Ip, link: number): Neighbour => ({
-  kind: 'neighbour',
-  link,
-  ip,
-  mac,
-  state: 'noarp',
 })

@@ -22,6 +22,12 @@ export class Tables {
     }
   }
 
+  /** The row is wanted, and is being written already, outside of {@link take}. */
+  wrote(row: FdbEntry | Neighbour): void {
+    if (row.kind === 'fdb') this.fdb.wrote(row)
+    else this.neighbours.wrote(row)
+  }
+
   saw(row: Row): void {
     switch (row.kind) {
       case 'fdb':

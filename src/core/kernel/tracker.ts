@@ -62,6 +62,17 @@ export class Tracker<R extends Row> {
     this.#compare(key)
   }
 
+  /** The row is wanted, and is being written already, outside of {@link takeAdds}. */
+  wrote(row: R): void {
+    const key = rowKey(row)
+    this.#desired.set(key, row)
+    this.#actual.set(key, row)
+    this.#owedAdds.delete(key)
+    this.#owedRemoves.delete(key)
+    this.#failures.delete(key)
+    this.#changedMeanwhile?.set(key, 'us')
+  }
+
   /** Somebody else put the row there. */
   saw(row: R): void {
     const key = rowKey(row)

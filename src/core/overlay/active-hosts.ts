@@ -5,7 +5,8 @@ import { Millis } from '../time.ts'
  * recently used goes, and its next packet is simply a miss again.
  */
 export class ActiveHosts {
-  readonly #lastUsed = new Map<string, Millis>()
+  /** The least recently used first: a map keeps the order in which its keys were set. */
+  #lastUsed = new Map<string, Millis>()
   readonly #bound: number
 
   constructor(bound: number) {
@@ -25,24 +26,31 @@ export class ActiveHosts {
     this.#lastUsed.delete(key)
   }
 
-  /** Notes a use; returns the host that has to make room, if any. */
-  use(key: string, at: Millis): string | undefined {
-    const evicted = this.has(key) || this.size < this.#bound ? undefined : this.#leastRecentlyUsed()
+  /** Notes a use now; returns the host that has to make room, if any. */
+  use(key: string, now: Millis): string | undefined {
+    const isKnown = this.#lastUsed.delete(key)
+    const evicted = isKnown || this.size < this.#bound ? undefined : this.#lastUsed.keys().next().value
     if (evicted !== undefined) this.#lastUsed.delete(evicted)
-    this.#lastUsed.set(key, Millis.of(Math.max(at, this.#lastUsed.get(key) ?? at)))
+    this.#lastUsed.set(key, now)
     return evicted
+  }
+
+  /** Later uses of known hosts than we know of ourselves. */
+  learn(usedAt: ReadonlyMap<string, Millis>): void {
+    const news = [...usedAt].filter(([key, at]) => at > (this.#lastUsed.get(key) ?? Infinity))
+    if (news.length === 0) return
+    for (const [key, at] of news) this.#lastUsed.set(key, at)
+    this.#lastUsed = new Map([...this.#lastUsed].sort(([, a], [, b]) => a - b))
   }
 
   /** Forgets and returns the hosts that nobody has used since `before`. */
   expire(before: Millis): readonly string[] {
-    const idle = [...this.#lastUsed].filter(([, at]) => at < before).map(([key]) => key)
+    const idle: string[] = []
+    for (const [key, at] of this.#lastUsed) {
+      if (at >= before) break
+      idle.push(key)
+    }
     for (const key of idle) this.#lastUsed.delete(key)
     return idle
-  }
-
-  #leastRecentlyUsed(): string | undefined {
-    let oldest: readonly [string, Millis] | undefined
-    for (const entry of this.#lastUsed) if (!oldest || entry[1] < oldest[1]) oldest = entry
-    return oldest?.[0]
   }
 }

@@ -1,8 +1,8 @@
 /** What became of a miss; each is a counter. The order is that of `tweed status`. */
 export const missResults = [
-  /** First ask for a host: its rows were installed and the asker answered. */
+  /** First ask for a host: the asker was answered, and the host's own rows follow. */
   'promoted',
-  /** The host's rows stood already; the asker was answered and the rows were written again. */
+  /** The host was in use already: the asker was answered once more. */
   'answered',
   /** No peer owns the address: silence. */
   'stranger',

@@ -31,6 +31,8 @@ const forwardingOf = (change: Partial<ForwardingOptions>, ...hosts: readonly num
   forwarding.records({ kind: 'snapshot', records: hosts.map((n) => recordOf(n)) }, 100, at(0))
   return forwarding
 }
+/** When the kernel has no more questions after one at that time. */
+const calm = (asked: number): Millis => at(asked + 3)
 const takeAll = (forwarding: Forwarding, now = at(0)): readonly Op[] => forwarding.take(now, Infinity)
 const dump = (forwarding: Forwarding, rows: readonly Row[], now = at(0), more: object = {}): void =>
   forwarding.ipv4.dumped({ rows, idleMsByMac: new Map(), ...more }, now)
@@ -91,7 +93,7 @@ describe('Forwarding', () => {
       const { result, ops } = miss(forwarding, '10.5.2.0', at(1000))
       expect(result).to.equal('answered')
       expect(rowsOf(ops)).to.deep.equal([fdb(2), neighbour(2)])
-      expect(takeAll(forwarding)).to.deep.equal([])
+      expect(takeAll(forwarding, calm(1000))).to.deep.equal([])
     })
   })
 
@@ -207,23 +209,71 @@ describe('Forwarding', () => {
       expect(rowsOf(takeAll(forwardingOf(onMiss, 2, 3)))).to.deep.equal([overlay])
     })
 
-    it('answers the first miss with the rows of the host and of the container, in an order that is safe', () => {
+    it('answers the first miss with what the packet needs, in an order that is safe', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
       const { ops } = miss(forwarding, '10.5.2.7', at(0))
       expect(ops.map((op) => printOp(op, 'tweed.1'))).to.deep.equal([
         'bridge fdb replace 02:00:00:00:00:02 dev tweed.1 dst 192.0.2.2 self permanent',
-        'ip neigh replace 10.5.2.0 lladdr 02:00:00:00:00:02 nud permanent dev tweed.1',
-        'ip route add 10.5.2.0/24 via 10.5.2.0 dev tweed.1 onlink proto 84',
         'ip neigh replace 10.5.2.7 lladdr 02:00:00:00:00:02 nud noarp dev tweed.1',
       ])
-      expect(takeAll(forwarding)).to.deep.equal([])
+    })
+
+    it('writes the other rows of the host when no more misses come', () => {
+      const forwarding = forwardingOf(onMiss, 2, 3)
+      takeAll(forwarding)
+      miss(forwarding, '10.5.2.7', at(0))
+      miss(forwarding, '10.5.3.7', at(2))
+      expect(forwarding.nextDeadline()).to.equal(calm(2))
+      expect(takeAll(forwarding, at(4))).to.deep.equal([])
+      expect(typed(takeAll(forwarding, calm(2)))).to.deep.equal([
+        'ip neigh replace 10.5.2.0 lladdr 02:00:00:00:00:02 nud permanent dev tweed.1',
+        'ip neigh replace 10.5.3.0 lladdr 02:00:00:00:00:03 nud permanent dev tweed.1',
+        'ip route add 10.5.2.0/24 via 10.5.2.0 dev tweed.1 onlink proto 84',
+        'ip route add 10.5.3.0/24 via 10.5.3.0 dev tweed.1 onlink proto 84',
+      ])
+      expect(takeAll(forwarding, at(1000))).to.deep.equal([])
+    })
+
+    it('writes those of a few hosts every tenth of a second while misses never cease', () => {
+      const forwarding = forwardingOf(onMiss, ...Array.from({ length: 200 }, (_, n) => n + 2))
+      takeAll(forwarding)
+      const written: (readonly [at: number, rows: number])[] = []
+      for (let ms = 0; ms < 200; ms++) {
+        miss(forwarding, `10.5.${ms + 2}.7`, at(ms))
+        const ops = forwarding.take(at(ms), 8)
+        if (ops.length > 0) written.push([ms, ops.length])
+      }
+      expect(written).to.deep.equal([[100, 8]])
+      expect(rowsOf(forwarding.take(calm(200), 2))).to.deep.equal([neighbour(6), route(6)])
+    })
+
+    it('lets no promotion keep what peers need waiting', () => {
+      const forwarding = forwardingOf(onMiss, 2, 3, 4)
+      takeAll(forwarding)
+      miss(forwarding, '10.5.2.7', at(0))
+      takeAll(forwarding, calm(0))
+      for (const n of [3, 4]) miss(forwarding, `10.5.${n}.7`, at(10))
+      put(
+        forwarding,
+        recordOf(2, { value: recordOf(2).value.replace('192.0.2.2', '192.0.2.99'), modRevision: 300 }),
+      )
+      expect(rowsOf(forwarding.take(calm(10), 1))).to.deep.equal([fdb(2, '192.0.2.99')])
+    })
+
+    it('promotes nobody who is gone', () => {
+      const forwarding = forwardingOf({ ...onMiss, maxNeighbours: 1 }, 2, 3)
+      takeAll(forwarding)
+      miss(forwarding, '10.5.2.0', at(0))
+      miss(forwarding, '10.5.3.0', at(1))
+      expect(rowsOf(takeAll(forwarding, calm(1)))).to.deep.equal([neighbour(2), fdb(2), route(3)])
     })
 
     it('takes the row of a container away two seconds later, when the route of its host stands', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
       miss(forwarding, '10.5.2.7', at(0))
+      takeAll(forwarding, calm(0))
       expect(forwarding.nextDeadline()).to.equal(2000)
       forwarding.tick(at(1999))
       expect(takeAll(forwarding, at(1999))).to.deep.equal([])
@@ -237,8 +287,8 @@ describe('Forwarding', () => {
     it('keeps the row of a container while the route of its host is refused', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
-      const { ops } = miss(forwarding, '10.5.2.7', at(0))
-      const refused = ops.find(({ row }) => row.kind === 'route')
+      miss(forwarding, '10.5.2.7', at(0))
+      const refused = takeAll(forwarding, calm(0)).find(({ row }) => row.kind === 'route')
       if (refused) forwarding.refused(refused, Fault.of('route-conflict'), at(0))
       forwarding.tick(at(2000))
       expect(takeAll(forwarding, at(2000))).to.deep.equal([])
@@ -252,6 +302,7 @@ describe('Forwarding', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
       miss(forwarding, '10.5.2.7', at(0))
+      takeAll(forwarding, calm(0))
       put(forwarding, { ...recordOf(2), modRevision: 500, value: leaving(2) })
       drop(forwarding, 2)
       expect(rowsOf(takeAll(forwarding))).to.have.deep.members([...host(2), containerRow(2, '10.5.2.7')])
@@ -263,6 +314,7 @@ describe('Forwarding', () => {
       miss(forwarding, '10.5.2.0', at(0))
       miss(forwarding, '10.5.3.0', at(100))
       miss(forwarding, '10.5.2.0', at(200))
+      takeAll(forwarding, calm(200))
       miss(forwarding, '10.5.4.0', at(300))
       expect(rowsOf(takeAll(forwarding, at(300)))).to.deep.equal(host(3).toReversed())
     })
@@ -272,6 +324,7 @@ describe('Forwarding', () => {
       takeAll(forwarding)
       miss(forwarding, '10.5.2.0', at(0))
       miss(forwarding, '10.5.3.0', at(0))
+      takeAll(forwarding, calm(0))
       dump(forwarding, [overlay, ...host(2), ...host(3)], at(61_000), idle([2, 61_000], [3, 1000]))
       expect(rowsOf(takeAll(forwarding, at(61_000)))).to.deep.equal(host(2).toReversed())
       expect(forwarding.peers.size).to.equal(2)
@@ -299,6 +352,7 @@ describe('Forwarding', () => {
       const forwarding = forwardingOf(onMiss, 2)
       takeAll(forwarding)
       miss(forwarding, '10.5.2.0', at(0))
+      takeAll(forwarding, calm(0))
       const moved = recordOf(2).value.replace('192.0.2.2', '192.0.2.99')
       put(forwarding, recordOf(2, { value: moved, modRevision: 300 }))
       expect(rowsOf(takeAll(forwarding))).to.deep.equal([fdb(2, '192.0.2.99')])

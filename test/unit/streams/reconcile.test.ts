@@ -152,6 +152,7 @@ describe('reconcile$', () => {
     loop.put(2, ...many)
     loop.time.advance(10)
     for (const n of many) loop.kernel.send(ip4(`10.5.${n}.0`))
+    loop.time.advance(1000)
     for (const n of many) loop.kernel.namespace.remove({ ...routeOf(loop, n) }, 84)
     loop.kernel.overrun() // forty routes are owed, twenty datagrams of 10 ms
     loop.time.advance(50)
