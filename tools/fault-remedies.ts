@@ -30,6 +30,8 @@ export const faultRemedies: Readonly<Record<FaultCode, string>> = {
     'Remove or rename the device that the message names, or choose another name with `--device`, or another VNI.',
   'route-conflict':
     'Remove the route that the message names, or choose an overlay network that does not overlap it. The agent never replaces a route of somebody else.',
+  'row-fight':
+    'Stop the other program, or keep it off the device: the message names the row, and the netlink port (by default the process id) or the route protocol of the other. Ends by itself when nobody has touched the row for ten seconds.',
   'kernel-refused':
     "Read the message, which quotes the row in `ip`/`bridge` syntax and the kernel's own words. Tried again every minute.",
   'kernel-busy':

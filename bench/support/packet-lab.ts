@@ -2,7 +2,7 @@ import type { Container } from '../../test/support/container.ts'
 import { Daemon, output } from '../../test/support/process.ts'
 import { BenchLab } from './bench-lab.ts'
 import { containerAddress, numbers, vtepNetwork } from './peers.ts'
-import { isAtRest, knows } from './wait.ts'
+import { isAtRest } from './wait.ts'
 import { yardstick } from './yardstick.ts'
 
 const probePort = '7'
@@ -46,7 +46,7 @@ export class PacketLab {
     await vtep.line(/^listening$/)
     await bench.putPeers(peers)
     await near.startAgent()
-    await knows(near, peers)
+    await isAtRest(near, peers)
     const container = await near.addContainer('sender')
     return new PacketLab(bench, { peers, container, vtep })
   }

@@ -39,7 +39,7 @@ export const printStatus = (status: AgentStatus): string => {
         .map(([result, count]) => `${result} ${String(count)}`)
         .join(', '),
     ],
-    ['drift', `${String(status.driftRepairs)} repairs`],
+    ['drift', `${String(status.driftRepairs)} repairs, ${String(status.rowFights)} fights`],
   ]
   const table = printTable(
     ['table', 'desired', 'actual', 'pending', 'failed'],

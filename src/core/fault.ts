@@ -28,6 +28,7 @@ export const faultCodes = {
   'peers-held': 'many peers vanished at once; their entries are held',
   'link-conflict': 'a device of our name exists and is not ours to change',
   'route-conflict': 'a route of somebody else stands where ours belongs',
+  'row-fight': 'another program changes a row of ours again and again',
   'kernel-refused': 'the kernel refused an entry',
   'kernel-busy': 'the kernel refused an entry for the moment',
   'kernel-denied': 'the capability CAP_NET_ADMIN is missing',

@@ -1,6 +1,7 @@
 import { Cidr } from './net/cidr.ts'
 import type { Family, Ip } from './net/ip.ts'
 import type { Fault } from './fault.ts'
+import { type Editor, type Fight, Fights } from './kernel/fights.ts'
 import type { Op, Row } from './kernel/rows.ts'
 import { missedByWatch } from './overlay/audit.ts'
 import { noMisses } from './overlay/miss.ts'
@@ -20,6 +21,16 @@ export interface ForwardingOptions extends PlaneOptions {
   readonly removal: RemovalOptions
 }
 
+/** Somebody else's change of a row, which has to be repaired. */
+export interface Drift {
+  /** The row was as it should be before. */
+  readonly isNew: boolean
+  /** It is one change of many, and the repair waits. */
+  readonly fight: Fight | undefined
+  /** With this change it is taken for a fight. */
+  readonly began: boolean
+}
+
 /**
  * The forwarding state of this host, in one place: who the peers are, and a {@link Plane} for each family that knows
  * which rows follow. Events go in, operations come out; it never acts. The table path and the miss path share it, so
@@ -32,6 +43,7 @@ export class Forwarding {
   readonly ipv6: Plane
   readonly planes: readonly [Plane, Plane]
   readonly misses = noMisses()
+  readonly fights = new Fights()
   /** Records that the watch should have told of and an audit had to find. */
   missedEvents = 0
   readonly #peers = new Map<string, Peer>()
@@ -109,9 +121,17 @@ export class Forwarding {
     for (const plane of this.planes) if (plane.link === link) plane.dropLink()
   }
 
-  /** Somebody else changed a row; whether that has to be repaired. */
-  edited(verb: Op['verb'], row: Row): boolean {
-    return this.planes.some((plane) => plane.concerns(row) && plane.edited(verb, row))
+  /** Somebody else changed a row; what has to be done about it, if anything. */
+  edited(verb: Op['verb'], row: Row, by: Editor, now: Millis): Drift | undefined {
+    const plane = this.planes.find((each) => each.concerns(row))
+    const edit = plane?.edited(verb, row, by) ?? 'nothing'
+    if (!plane || edit === 'nothing') return undefined
+    if (edit === 'owed') return { isNew: false, fight: undefined, began: false }
+    // Neighbours and routes go with their device, which is no fight. Nobody is named for an FDB entry (vxlan_core.c).
+    if (by.port === 0 && row.kind !== 'fdb') return { isNew: true, fight: undefined, began: false }
+    const { fight, began } = this.fights.repair(plane.wanted(row) ?? row, by, now)
+    if (fight) plane.postpone(row, Millis.add(now, fight.pause))
+    return { isNew: true, fight, began }
   }
 
   /** The kernel's answer to what {@link take} handed out is complete; what it refused has been told. */
@@ -135,6 +155,7 @@ export class Forwarding {
   tick(now: Millis): void {
     this.#takeEffect(this.removal.expire(now), now) // not doubted a second time
     for (const plane of this.planes) plane.tick(now)
+    this.fights.tick(now)
   }
 
   /** What the kernel is owed next, at most `limit`; believed done from here on, so write it at once. */
@@ -149,6 +170,7 @@ export class Forwarding {
   nextDeadline(): Millis | undefined {
     const due = [
       this.removal.nextDeadline(),
+      this.fights.nextDeadline(),
       ...this.planes.flatMap((plane) => plane.nextDeadlines()),
     ].filter((at) => at !== undefined)
     return due.length === 0 ? undefined : Millis.of(Math.min(...due))

@@ -98,6 +98,12 @@ export const metrics: readonly Metric[] = [
     help: 'Rows that somebody else changed and that were repaired.',
     samples: ({ driftRepairs }) => one(driftRepairs),
   },
+  {
+    name: 'tweed_row_fights',
+    kind: 'gauge',
+    help: 'Rows that another program changes again and again.',
+    samples: ({ rowFights }) => one(rowFights),
+  },
 ]
 
 /** The text format of Prometheus, version 0.0.4. */

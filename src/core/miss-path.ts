@@ -79,6 +79,11 @@ export class MissPath {
     return this.#answered.handOver(now, isRouted)
   }
 
+  /** The kernel has evicted the row of a container; undefined if it is none. */
+  evicted(ip: Ip): Row | undefined {
+    return this.#answered.take(ip)
+  }
+
   /** The host has no rows any more; returns those of its containers, which without its FDB entry would swallow what they get. */
   forget(host: Host): readonly Row[] {
     this.#promotions.delete(host)

@@ -2,6 +2,7 @@ import { Cidr } from './net/cidr.ts'
 import type { Family, Ip } from './net/ip.ts'
 import type { Fault } from './fault.ts'
 import { hostRows, overlayRoute } from './kernel/desired.ts'
+import type { Editor } from './kernel/fights.ts'
 import { type Dump, type Op, type Row, routeKey, rowKey } from './kernel/rows.ts'
 import { Tables } from './kernel/tables.ts'
 import { ActiveHosts } from './overlay/active-hosts.ts'
@@ -141,8 +142,9 @@ export class Plane {
   /** Those that the kernel shall have for this peer. */
   rowsOf(peer: Peer): readonly Row[] {
     const host = this.#hosts.get(peer.key)
-    const promised = host && this.#link !== undefined && this.#misses.isWaiting(host)
-    return promised ? hostRows(host.leg, { kind: 'tunnel', link: this.#link }) : (host?.rows ?? [])
+    if (!host) return []
+    const link = this.#misses.isWaiting(host) ? this.#link : undefined
+    return link === undefined ? host.rows : hostRows(host.leg, { kind: 'tunnel', link })
   }
 
   /** The kernel is about to be asked; to be told before each {@link dumped}. */
@@ -165,9 +167,28 @@ export class Plane {
     return row.link === this.#link || this.#tables.routes.desired.has(rowKey(row))
   }
 
-  /** Somebody else changed a row; whether that has to be repaired. */
-  edited(verb: Op['verb'], row: Row): boolean {
-    return this.#tables.edited(verb, row)
+  /**
+   * Somebody else changed a row: whether a write of it is owed now, and whether it was before. The kernel may evict
+   * the row of a container: its next packet is a miss again.
+   */
+  edited(verb: Op['verb'], row: Row, by: Editor): 'nothing' | 'owed' | 'repair' {
+    if (by.port === 0 && verb === 'remove' && row.kind === 'neighbour') {
+      const evicted = this.#misses.evicted(row.ip)
+      if (evicted) this.#tables.unwant(evicted)
+    }
+    const owed = this.#tables.owes(row)
+    if (!this.#tables.edited(verb, row)) return 'nothing'
+    return owed ? 'owed' : 'repair'
+  }
+
+  /** As it should be, if it should be there at all. */
+  wanted(row: Row): Row | undefined {
+    return this.#tables.of(row).desired.get(rowKey(row))
+  }
+
+  /** The repair of the row waits until then. */
+  postpone(row: Row, until: Millis): void {
+    this.#tables.of(row).postpone(rowKey(row), until)
   }
 
   /** The kernel's answer to what {@link take} handed out is complete; what it refused has been told. */

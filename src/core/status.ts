@@ -49,6 +49,8 @@ export interface AgentStatus {
   readonly misses: MissCounts
   /** Rows that somebody else changed and we repaired. */
   readonly driftRepairs: number
+  /** Rows that another program changes again and again. */
+  readonly rowFights: number
   /** The newest last. */
   readonly faults: readonly FaultReport[]
 }

@@ -26,6 +26,8 @@ export interface Host {
 
   /** Switches forwarding of this family on if it is off; emits whether it is on. */
   forward$(family: Family): Observable<boolean>
+  /** Name of a running process; undefined where there is none of that id. */
+  processName(pid: number): string | undefined
   /** How long the machine has been up. */
   uptimeMs(): number
   /** sd_notify(3); silent where there is no service manager. */

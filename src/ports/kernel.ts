@@ -64,7 +64,15 @@ export type KernelEvent =
   /** The ARP layer asks who has `ip` (`app_solicit`): a packet waits, or a live entry is probed again. */
   | { readonly kind: 'miss'; readonly link: number; readonly ip: Ip; readonly probe: boolean }
   /** A row appeared, changed or went, by somebody else's hand. */
-  | { readonly kind: 'row'; readonly verb: 'add' | 'remove'; readonly row: Row; readonly by: number }
+  | {
+      readonly kind: 'row'
+      readonly verb: 'add' | 'remove'
+      readonly row: Row
+      /** Port id of the netlink socket that asked for it; 0 is the kernel, or not known. */
+      readonly by: number
+      /** Protocol number of the route that somebody put in the place of ours. */
+      readonly protocol?: number
+    }
   | { readonly kind: 'link'; readonly verb: 'add' | 'remove'; readonly link: LinkFacts }
   /** Somebody changed a route that is none of ours: the way to other hosts may be another. */
   | { readonly kind: 'routes' }

@@ -103,6 +103,7 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
       return event.state.kind === 'failed' ? event.state.fault : undefined
     case 'outcome':
       if (event.outcome.kind === 'wrote') return event.outcome.refusals[0]?.fault
+      if (event.outcome.kind === 'drifted') return event.outcome.fault
       return event.outcome.kind === 'failed' ? event.outcome.fault : undefined
     case 'filter':
       return event.state.fault

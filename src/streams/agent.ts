@@ -76,6 +76,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       savedRecords: lastRun.peers,
       resyncMs: settings.resyncMs,
       tellMisses: settings.tellMisses,
+      processOf: (pid) => host.processName(pid),
       idleCheckMs:
         settings.resolve === 'on-miss' && settings.idle > 0 ? Math.max(1000, settings.idle / 4) : 0,
     })
@@ -109,7 +110,9 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
 const linkOf = (state: DeviceState): readonly PlaneLink[] =>
   state.kind === 'failed'
     ? []
-    : [{ family: state.family, link: state.kind === 'ready' ? state.link.index : undefined }]
+    : state.kind === 'ready'
+      ? [{ family: state.family, link: state.link.index, device: state.spec.name }]
+      : [{ family: state.family, link: undefined }]
 
 const etcdEvent = (event: StoreEvent<RecordEvent>): AgentEvent => ({
   kind: 'etcd',

@@ -3,16 +3,18 @@ import { printPublicIp } from '../core/overlay/own.ts'
 import { printSubnets } from '../core/overlay/subnet-key.ts'
 import { printCommand } from '../core/filter/nftables.ts'
 import { printOp, printRow } from '../core/kernel/notation.ts'
+import { describeOpponent, type Fight } from '../core/kernel/fights.ts'
 import type { Log } from '../ports/log.ts'
 import { type AgentState, faultOf, partOf, startingAgent } from './agent-state.ts'
 import type { AgentView } from './agent.ts'
 import { sameAs } from './operators/same-as.ts'
-import { describeHealth } from './report.ts'
+import { describeHealth, deviceOf } from './report.ts'
 
 /** Tells the log what happened, once per change of state and not per attempt. Feed it every view. */
 export const narrator = (log: Log): ((view: AgentView) => void) => {
   let before = startingAgent
   let healthBefore = ''
+  let fightsBefore: readonly Fight[] = []
   let rejectionsBefore: ReadonlyMap<string, string> = new Map()
   return (view) => {
     if (view.event.kind === 'outcome' && view.event.outcome.kind === 'missed')
@@ -33,6 +35,7 @@ export const narrator = (log: Log): ((view: AgentView) => void) => {
     if (health !== healthBefore)
       log.info('health.changed', { health, reasons: reasons.map(({ code }) => code).join(',') })
     healthBefore = health
+    fightsBefore = tellPeace(log, fightsBefore, view)
     before = view.state
   }
 }
@@ -109,6 +112,7 @@ function tellOutcome(log: Log, outcome: Outcome, { device, peers }: { device: st
       log.debug('rows.written', { ops: outcome.ops.length, refused: outcome.refusals.length, peers })
       return
     case 'drifted':
+      if (outcome.fight) return tellFight(log, outcome, device)
       log.warn('row.drifted', {
         row: printRow(outcome.event.row, device),
         was: outcome.event.verb === 'add' ? 'changed' : 'removed',
@@ -123,6 +127,28 @@ function tellOutcome(log: Log, outcome: Outcome, { device, peers }: { device: st
     case 'settled':
       return
   }
+}
+
+/** Once, when it begins: the repairs that follow are part of it. */
+const tellFight = (
+  log: Log,
+  { fight, fault }: Extract<Outcome, { kind: 'drifted' }>,
+  device: string,
+): void => {
+  if (fight && fault)
+    log.warn('row.fight', {
+      row: printRow(fight.row, device),
+      repairs: fight.repairs,
+      by: describeOpponent(fight),
+    })
+}
+
+/** Fights end by themselves, when nobody has touched the row for a while. */
+function tellPeace(log: Log, before: readonly Fight[], { state, forwarding }: AgentView): readonly Fight[] {
+  const now = forwarding.fights.ongoing
+  for (const { row } of before)
+    if (!forwarding.fights.of(row)) log.info('row.peace', { row: printRow(row, deviceOf(state, row.link)) })
+  return now
 }
 
 const tellMiss = (log: Log, { ip, answer }: Extract<Outcome, { kind: 'missed' }>): void => {

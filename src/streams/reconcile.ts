@@ -3,6 +3,7 @@ import {
 } from 'rxjs' // prettier-ignore
 import { Fault } from '../core/fault.ts'
 import type { Forwarding, MissAnswer } from '../core/forwarding.ts'
+import { describeFight, type Fight } from '../core/kernel/fights.ts'
 import type { Dump, Op } from '../core/kernel/rows.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
 import type { RecordEvent, StoredRecord } from '../core/overlay/record.ts'
@@ -23,7 +24,14 @@ export type Outcome =
   | { readonly kind: 'dumped'; readonly rows: number; readonly complete: boolean }
   /** Told to those who ask for it alone: misses are counted, and there may be thousands a second. */
   | { readonly kind: 'missed'; readonly ip: Ip; readonly answer: MissAnswer }
-  | { readonly kind: 'drifted'; readonly event: KernelEvent & { readonly kind: 'row' } }
+  | {
+      readonly kind: 'drifted'
+      readonly event: KernelEvent & { readonly kind: 'row' }
+      /** It is one of many changes of that row; the repair waits. */
+      readonly fight: Fight | undefined
+      /** Told once, when it begins. */
+      readonly fault: Fault | undefined
+    }
   | { readonly kind: 'failed'; readonly fault: Fault }
   /** Nothing is owed for the moment. */
   | { readonly kind: 'settled' }
@@ -43,12 +51,15 @@ export interface ReconcileOptions {
   /** How often the FDB's time stamps are read for `--idle`; 0 never. */
   readonly idleCheckMs: number
   readonly tellMisses?: boolean | undefined
+  /** Name of the process with this id, if there is one. */
+  readonly processOf?: ((pid: number) => string | undefined) | undefined
 }
 
 /** Interface index of a family's device; undefined where none is wanted. */
 export interface PlaneLink {
   readonly family: Family
   readonly link: number | undefined
+  readonly device?: string
 }
 
 /** Reasons to look at what is owed. */
@@ -75,6 +86,12 @@ const promotionMs = 4
 export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
   defer(() => {
     const { kernel, forwarding, clock } = options
+    const devices = new Map<number, string>()
+    const links$ = options.links$.pipe(
+      tap(({ link, device }) => {
+        if (link !== undefined && device !== undefined) devices.set(link, device)
+      }),
+    )
     const wake$ = new Subject<void>()
     const soon$ = new Subject<void>()
     const missed$ = new Subject<void>()
@@ -105,8 +122,8 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
       ),
     )
     const outcomes$ = merge(
-      kernelEvents$(options, wake),
-      merge(dumps$(4, options), dumps$(6, options)).pipe(afterEach(wake.now)),
+      kernelEvents$(options, { wake, deviceOf: (link) => devices.get(link) ?? `#${String(link)}` }),
+      merge(dumps$(4, { ...options, links$ }), dumps$(6, { ...options, links$ })).pipe(afterEach(wake.now)),
       learned$,
       soon$.pipe(auditTime(burstMs), tap(wake.now), ignoreElements()),
       missed$.pipe(auditTime(promotionMs), tap(wake.now), ignoreElements()),
@@ -144,7 +161,10 @@ function untilDeadline$(forwarding: Forwarding, now: Clock['now']): Observable<u
     : timer(Math.max(10, deadline - now())).pipe(tap(() => forwarding.tick(now())))
 }
 
-function kernelEvents$(options: ReconcileOptions, wake: Wake): Observable<Outcome> {
+function kernelEvents$(
+  options: ReconcileOptions,
+  { wake, deviceOf }: { readonly wake: Wake; readonly deviceOf: (link: number) => string },
+): Observable<Outcome> {
   const { kernel, forwarding, clock } = options
   /** Nothing may wait here, nor be made that a packet would have to wait for. */
   const answer = (link: number, ip: Ip): Outcome | undefined => {
@@ -155,14 +175,23 @@ function kernelEvents$(options: ReconcileOptions, wake: Wake): Observable<Outcom
     }
     return answer && options.tellMisses === true ? { kind: 'missed', ip, answer } : undefined
   }
+  const drifted = (event: KernelEvent & { readonly kind: 'row' }): Outcome | undefined => {
+    const by = { port: event.by, protocol: event.protocol }
+    const drift = forwarding.edited(event.verb, event.row, by, clock.now())
+    if (!drift) return undefined
+    wake.soon()
+    if (!drift.isNew) return undefined
+    const fight = drift.fight && forwarding.fights.identify(drift.fight, options.processOf?.(event.by))
+    const fault =
+      fight && drift.began ? Fault.of('row-fight', describeFight(fight, deviceOf(fight.row.link))) : undefined
+    return { kind: 'drifted', event, fight, fault }
+  }
   const outcomeOf = (event: KernelEvent): Outcome | undefined => {
     switch (event.kind) {
       case 'miss':
         return answer(event.link, event.ip)
       case 'row':
-        if (!forwarding.edited(event.verb, event.row)) return undefined
-        wake.soon()
-        return { kind: 'drifted', event }
+        return drifted(event)
       case 'refused':
         forwarding.refused(event.refusal.op, event.refusal.fault, clock.now())
         wake.now()

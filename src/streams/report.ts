@@ -2,6 +2,7 @@ import { Cidr } from '../core/net/cidr.ts'
 import { Ip } from '../core/net/ip.ts'
 import { Mac } from '../core/net/mac.ts'
 import type { EnsuredLink, VxlanSpec } from '../core/kernel/link.ts'
+import { describeFight, describeOpponent } from '../core/kernel/fights.ts'
 import { rowKey } from '../core/kernel/rows.ts'
 import type { Tables } from '../core/kernel/tables.ts'
 import type { Forwarding } from '../core/forwarding.ts'
@@ -47,6 +48,8 @@ export const describeHealth = (state: AgentState, forwarding: Forwarding): Healt
       code: 'peers-unreachable',
       message: `${String(unreached)} peers are behind a router, where host-gw has no way; see tweed peers`,
     })
+  for (const fight of forwarding.fights.ongoing)
+    degraded.push({ code: 'row-fight', message: describeFight(fight, deviceOf(state, fight.row.link)) })
   const mass = [...forwarding.removal.held().values()].filter(({ why }) => why === 'mass').length
   if (mass > 0)
     degraded.push({
@@ -97,6 +100,7 @@ export const describeAgent = (
   },
   misses: { ...forwarding.misses },
   driftRepairs: state.driftRepairs,
+  rowFights: forwarding.fights.ongoing.length,
   faults: state.faults.map(({ at, fault }) => ({
     at: facts.wallTime(at),
     code: fault.code,
@@ -144,7 +148,7 @@ function peerState(
   const held = forwarding.removal.held().get(peer.key)
   if (held) return { state: 'held', detail: `${held.why}; its rows stay until ${facts.wallTime(held.until)}` }
   const rows = forwarding.planes.flatMap((plane) =>
-    plane.rowsOf(peer).map((row) => ({ key: rowKey(row), table: plane.tables.of(row) })),
+    plane.rowsOf(peer).map((row) => ({ row, key: rowKey(row), table: plane.tables.of(row) })),
   )
   if (forwarding.planes.some((plane) => plane.unreachable > 0 && plane.pathTo(peer) === 'none'))
     return { state: 'failed', detail: 'it is behind a router: host-gw needs it on a link of this host' }
@@ -153,9 +157,12 @@ function peerState(
   if (!forwarding.hasRows(peer))
     return { state: 'idle', detail: 'not in use; the first packet makes its rows' }
   const standing = rows.every(({ key, table }) => table.actual.has(key))
+  const fight = rows.map(({ row }) => forwarding.fights.of(row)).find((each) => each !== undefined)
+  const fought =
+    fight && `row-fight: changed ${String(fight.repairs)} times, last by ${describeOpponent(fight)}`
   return rows.length > 0 && standing
-    ? { state: 'programmed', detail: '' }
-    : { state: 'pending', detail: 'its rows are being written' }
+    ? { state: 'programmed', detail: fought ?? '' }
+    : { state: 'pending', detail: fought ?? 'its rows are being written' }
 }
 
 /** Each peer in one state, so that they add up. */
@@ -174,6 +181,10 @@ const countRows = (tables: readonly AnyTracker[]): TableCounts => ({
   pending: sum(tables, ({ pending }) => pending),
   failed: sum(tables, ({ failures }) => failures.size),
 })
+
+/** Name of one of our devices. */
+export const deviceOf = ({ devices }: AgentState, index: number): string =>
+  [...devices.values()].find(({ link }) => link.index === index)?.spec.name ?? `#${String(index)}`
 
 type AnyTracker = ReturnType<Tables['of']>
 const trackers = ({ planes }: Forwarding): readonly AnyTracker[] =>

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { defer, map, type Observable } from 'rxjs'
@@ -55,7 +56,17 @@ export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions
     nodeId,
     vtepMac,
     forward$: (family) => defer(() => forward(family)),
+    processName,
     uptimeMs: () => uptime() * 1000,
     notify: notifier(sendUnixDatagram),
+  }
+}
+
+/** Read at once: a program like `ip` is gone a moment later. */
+function processName(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${String(pid)}/comm`, 'utf8').trim()
+  } catch {
+    return undefined
   }
 }

@@ -57,6 +57,9 @@ export class MemoryHost implements Host {
   forward$(): Observable<boolean> {
     return defer(() => of(this.forwards))
   }
+  processName(): string | undefined {
+    return undefined
+  }
   uptimeMs(): number {
     return Infinity
   }

@@ -167,7 +167,8 @@ export class MemoryKernel implements Kernel {
     // What takes the place of ours without being like ours is told as the end of ours.
     const standing = isRow && (row.kind !== 'route' || protocol === routeProtocol)
     const told: Row = isRow ? row : { ...row, kind: 'neighbour', state: 'permanent' }
-    this.#say({ kind: 'row', verb: standing ? 'add' : 'remove', row: told, by: somebody })
+    const event = { kind: 'row', verb: standing ? 'add' : 'remove', row: told, by: somebody } as const
+    this.#say(told.kind === 'route' && !standing ? { ...event, protocol } : event)
   }
 
   /** Somebody deletes a row; a route of whatever protocol. */

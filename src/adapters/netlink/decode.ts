@@ -92,6 +92,7 @@ const isMulticast = (ip: Ip): boolean => (isIpv4(ip) ? ip >= 0xe0000000 : ip >> 
 
 export interface RouteSighting extends Sighting<Route> {
   readonly metric: number
+  readonly protocol: number
   readonly source: Ip | undefined
 }
 
@@ -117,7 +118,8 @@ export function readRoute(b: Buffer, start: number, end: number): RouteSighting 
   })
   if (table !== RT_TABLE_MAIN || address === undefined) return undefined
   const row: Route = { kind: 'route', link, dst: Cidr.of(address, b[at + 1] ?? 0), via }
-  return { row, standing: b[at + 5] === ROUTE_PROTOCOL, metric, source }
+  const protocol = b[at + 5] ?? 0
+  return { row, standing: protocol === ROUTE_PROTOCOL, metric, protocol, source }
 }
 
 /** Of the metric that ours have: the only ones that can stand in the place of ours. */

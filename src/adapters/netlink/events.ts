@@ -110,6 +110,6 @@ export class Events {
     // `ip route replace` of somebody else says only what is there now, not what it replaced (fib_trie.c); and a
     // route that goes may have kept ours out.
     else if (!isNew || (messageFlags(b, start) & NLM_F.replace) !== 0)
-      this.#subject$.next({ kind: 'row', verb: 'remove', row: seen.row, by })
+      this.#subject$.next({ kind: 'row', verb: 'remove', row: seen.row, by, protocol: seen.protocol })
   }
 }

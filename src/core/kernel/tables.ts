@@ -47,6 +47,11 @@ export class Tables {
   edited(verb: Op['verb'], row: Row): boolean {
     if (verb === 'add') this.saw(row)
     else this.missed(row)
+    return this.owes(row)
+  }
+
+  /** A write of this row is outstanding. */
+  owes(row: Row): boolean {
     return this.of(row).owes(rowKey(row))
   }
 

@@ -31,6 +31,8 @@ export class Tracker<R extends Row> {
   readonly #owedAdds = new Set<RowKey>()
   readonly #owedRemoves = new Set<RowKey>()
   readonly #failures = new Map<RowKey, Failure>()
+  /** Rows that are owed and not to be written before a time. */
+  readonly #postponed = new Map<RowKey, Millis>()
   /** Rows that have changed while a dump was under way, and by whom: it may show them as before or as after that. */
   #changedMeanwhile: Map<RowKey, 'us' | 'others'> | undefined
 
@@ -52,13 +54,13 @@ export class Tracker<R extends Row> {
     const key = rowKey(row)
     const wanted = this.#desired.get(key)
     this.#desired.set(key, row)
-    if (!wanted || !sameRow(wanted, row)) this.#failures.delete(key)
+    if (!wanted || !sameRow(wanted, row)) this.#settle(key)
     this.#compare(key)
   }
 
   unwant(key: RowKey): void {
     if (!this.#desired.delete(key)) return
-    this.#failures.delete(key)
+    this.#settle(key)
     this.#compare(key)
   }
 
@@ -69,7 +71,7 @@ export class Tracker<R extends Row> {
     this.#actual.set(key, row)
     this.#owedAdds.delete(key)
     this.#owedRemoves.delete(key)
-    this.#failures.delete(key)
+    this.#settle(key)
     this.#changedMeanwhile?.set(key, 'us')
   }
 
@@ -166,11 +168,19 @@ export class Tracker<R extends Row> {
     })
   }
 
-  /** When the next retry is due. */
+  /** The write that is owed waits until then. */
+  postpone(key: RowKey, until: Millis): void {
+    this.#postponed.set(key, until)
+  }
+
+  /** When the next row that waits is due. */
   nextRetry(): Millis | undefined {
     let next: Millis | undefined
-    for (const [key, { retryAt }] of this.#failures)
-      if (this.owes(key) && (next === undefined || retryAt < next)) next = retryAt
+    for (const keys of [this.#failures.keys(), this.#postponed.keys()])
+      for (const key of keys) {
+        const due = this.#dueAt(key)
+        if (this.owes(key) && (next === undefined || due < next)) next = due
+      }
     return next
   }
 
@@ -187,8 +197,9 @@ export class Tracker<R extends Row> {
     const ops: Op[] = []
     for (const key of owed) {
       if (ops.length >= bounds.limit) break
-      if ((this.#failures.get(key)?.retryAt ?? 0) > bounds.now || bounds.waits?.(key)) continue
+      if (this.#dueAt(key) > bounds.now || bounds.waits?.(key)) continue
       owed.delete(key)
+      this.#postponed.delete(key)
       this.#changedMeanwhile?.set(key, 'us')
       const op = opFor(key)
       if (op) ops.push(op)
@@ -196,12 +207,22 @@ export class Tracker<R extends Row> {
     return ops
   }
 
+  #dueAt(key: RowKey): Millis {
+    return Millis.of(Math.max(this.#failures.get(key)?.retryAt ?? 0, this.#postponed.get(key) ?? 0))
+  }
+
+  /** Nothing is left of what was refused or put off. */
+  #settle(key: RowKey): void {
+    this.#failures.delete(key)
+    this.#postponed.delete(key)
+  }
+
   #compare(key: RowKey): void {
     const wanted = this.#desired.get(key)
     const there = this.#actual.get(key)
     this.#owedAdds.delete(key)
     this.#owedRemoves.delete(key)
-    if (wanted ? there && sameRow(wanted, there) : !there) this.#failures.delete(key)
+    if (wanted ? there && sameRow(wanted, there) : !there) this.#settle(key)
     else (wanted ? this.#owedAdds : this.#owedRemoves).add(key)
   }
 }

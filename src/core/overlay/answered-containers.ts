@@ -56,6 +56,12 @@ export class AnsweredContainers<Host> {
     return done
   }
 
+  take(ip: Ip): Row | undefined {
+    const answered = this.#byIp.get(ip)
+    if (answered) this.#forget(ip, answered.host)
+    return answered?.row
+  }
+
   /** Takes out those of one host. */
   takeOf(host: Host): readonly Row[] {
     const rows = [...(this.#ofHost.get(host) ?? [])].flatMap((ip) => this.#byIp.get(ip)?.row ?? [])

@@ -132,6 +132,31 @@ for (const resolve of ['eager', 'on-miss'] as const)
           this.test.title += `: seen back after ${backMs.toFixed(0)} ms, longest gap ${longestGapMs.toFixed(0)} ms, ${lost} lost`
       })
 
+    it('recognises who fights for a row, slows down, and is at peace when the other stops', async () => {
+      const host = lab.host(1)
+      const stream = await a.pingStream(b.address)
+      const wrong = `ip neigh replace ${peer.hop} lladdr ${wrongMac} dev ${device} nud permanent`
+      const rival = host.netns.start('sh', '-c', `while :; do ${wrong}; sleep 0.05; done`)
+      try {
+        const status = await statusBecomes(host, 'fight', ({ rowFights }) => rowFights === 1)
+        const row = `neigh ${peer.hop} lladdr ${peer.mac} nud permanent dev ${device}`
+        const report = status.faults.find(({ code }) => code === 'row-fight')?.message
+        expect(report).to.match(new RegExp(`^${row} was changed 5 times, last by netlink port [0-9]+`))
+        expect(status.health.reasons.map(({ code }) => code)).to.include('row-fight')
+        await peerBecomes(host, peer.subnet, (known) => /^row-fight: changed ./.test(known?.detail ?? ''))
+        const repairs = async () => (await host.status()).driftRepairs
+        const before = await repairs()
+        await statusBecomes(host, 'still repairing', ({ driftRepairs }) => driftRepairs > before)
+      } finally {
+        await rival.kill()
+      }
+      await statusBecomes(host, 'peace', ({ rowFights }) => rowFights === 0, 40_000)
+      expect(await hostLines(host)).to.deep.equal(settled)
+      await stream.nextAnswer()
+      await stream.stop()
+      expect(host.agent?.logs.join('\n')).to.include('row.fight').and.include('row.peace')
+    })
+
     it('counts what it has repaired, and is ready again', async () => {
       const status = await statusBecomes(lab.host(1), 'ready', ({ health }) => health.state === 'ready')
       expect(status.driftRepairs).to.be.greaterThan(0)

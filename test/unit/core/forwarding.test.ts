@@ -31,6 +31,8 @@ const forwardingOf = (change: Partial<ForwardingOptions>, ...hosts: readonly num
   forwarding.records({ kind: 'snapshot', records: hosts.map((n) => recordOf(n)) }, 100, at(0))
   return forwarding
 }
+const somebody = { port: 4711 }
+const theKernel = { port: 0 }
 /** When the kernel has no more questions after one at that time. */
 const calm = (asked: number): Millis => at(asked + 3)
 const takeAll = (forwarding: Forwarding, now = at(0)): readonly Op[] => forwarding.take(now, Infinity)
@@ -293,9 +295,23 @@ describe('Forwarding', () => {
       forwarding.tick(at(2000))
       expect(takeAll(forwarding, at(2000))).to.deep.equal([])
       expect(forwarding.nextDeadline(), 'not at once again').to.equal(4000)
-      forwarding.edited('add', route(2))
+      forwarding.edited('add', route(2), somebody, at(2000))
       forwarding.tick(at(4000))
       expect(rowsOf(takeAll(forwarding, at(4000)))).to.deep.equal([containerRow(2, '10.5.2.7')])
+    })
+
+    it('takes no eviction of a container’s row for drift: its next packet is a miss again', () => {
+      const forwarding = forwardingOf(onMiss, 2)
+      takeAll(forwarding)
+      miss(forwarding, '10.5.2.7', at(0))
+      takeAll(forwarding, calm(0))
+      const row = containerRow(2, '10.5.2.7')
+      expect(forwarding.edited('remove', row, theKernel, at(10))).to.equal(undefined)
+      expect(takeAll(forwarding, at(10))).to.deep.equal([])
+      expect(miss(forwarding, '10.5.2.7', at(20)).result).to.equal('answered')
+      expect(forwarding.edited('remove', row, somebody, at(30))?.isNew).to.equal(true)
+      expect(rowsOf(takeAll(forwarding, at(30)))).to.deep.equal([row])
+      expect(forwarding.edited('remove', neighbour(2), theKernel, at(40))?.isNew, 'of a host').to.equal(true)
     })
 
     it('takes the rows of containers away with their host', () => {
@@ -369,11 +385,82 @@ describe('Forwarding', () => {
       const forwarding = forwardingOf({}, 2)
       takeAll(forwarding)
       for (const row of host(2)) {
-        forwarding.edited('remove', row)
+        forwarding.edited('remove', row, somebody, at(0))
         expect(rowsOf(takeAll(forwarding))).to.deep.equal([row])
       }
-      forwarding.edited('add', fdb(2, '192.0.2.66'))
+      forwarding.edited('add', fdb(2, '192.0.2.66'), somebody, at(0))
       expect(rowsOf(takeAll(forwarding))).to.deep.equal([fdb(2)])
+    })
+
+    it('is repaired more and more slowly when somebody undoes it again and again', () => {
+      const forwarding = forwardingOf({}, 2)
+      takeAll(forwarding)
+      const wrong = fdb(2, '192.0.2.66')
+      const undo = (now: number) => forwarding.edited('add', wrong, somebody, at(now))
+      const repairedAt = (from: number): number => {
+        for (let now = from; ; now = forwarding.nextDeadline() ?? Infinity) {
+          forwarding.tick(at(now))
+          if (takeAll(forwarding, at(now)).length > 0) return now
+        }
+      }
+      const waits: number[] = []
+      let now = 0
+      for (let i = 0; i < 14; i++) {
+        const drift = undo(now)
+        expect(drift?.began).to.equal(i === 4)
+        expect(undo(now)?.isNew, 'it is owed already').to.equal(false)
+        const then = repairedAt(now)
+        waits.push(then - now)
+        now = then + 10
+      }
+      expect(waits).to.deep.equal([
+        ...[0, 0, 0, 0, 200, 400, 800, 1600, 3200, 6400],
+        ...[10_000, 10_000, 10_000, 10_000],
+      ])
+      expect(forwarding.fights.ongoing.map(({ row, repairs }) => ({ row, repairs }))).to.deep.equal([
+        { row: fdb(2), repairs: 14 },
+      ])
+      const over = forwarding.nextDeadline() ?? at(0)
+      expect(over).to.equal(now - 10 + 10_000)
+      forwarding.tick(over)
+      expect(forwarding.fights.ongoing).to.deep.equal([])
+      undo(over)
+      expect(takeAll(forwarding, over), 'an edit like any other').to.have.lengthOf(1)
+    })
+
+    it('is no fight when different rows change, or one now and then', () => {
+      const forwarding = forwardingOf({}, ...Array.from({ length: 50 }, (_, n) => n + 2))
+      takeAll(forwarding)
+      for (let round = 0; round < 20; round++)
+        for (let n = 2; n < 52; n++) {
+          const drift = forwarding.edited('remove', route(n), somebody, at(round * 2600))
+          expect(drift?.fight).to.equal(undefined)
+          takeAll(forwarding, at(round * 2600))
+        }
+    })
+
+    it('is no fight when the device goes down and up, over and over', () => {
+      const forwarding = forwardingOf({}, 2)
+      takeAll(forwarding)
+      for (let i = 0; i < 20; i++) {
+        forwarding.edited('remove', neighbour(2), theKernel, at(i))
+        expect(rowsOf(takeAll(forwarding, at(i)))).to.deep.equal([neighbour(2)])
+      }
+    })
+
+    it('is written at once when something else is wanted than what is fought over', () => {
+      const forwarding = forwardingOf({}, 2)
+      takeAll(forwarding)
+      for (let i = 0; i < 5; i++) {
+        forwarding.edited('add', fdb(2, '192.0.2.66'), somebody, at(i))
+        takeAll(forwarding, at(i))
+      }
+      expect(takeAll(forwarding, at(10))).to.deep.equal([])
+      put(
+        forwarding,
+        recordOf(2, { value: recordOf(2).value.replace('192.0.2.2', '192.0.2.99'), modRevision: 300 }),
+      )
+      expect(rowsOf(takeAll(forwarding, at(10)))).to.deep.equal([fdb(2, '192.0.2.99')])
     })
 
     it('sets the time of the next try', () => {

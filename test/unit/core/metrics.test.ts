@@ -22,6 +22,7 @@ const status: AgentStatus = {
   tables: { fdb: rows, neighbours: rows, routes: rows },
   misses: { ...noMisses(), promoted: 5 },
   driftRepairs: 4,
+  rowFights: 1,
   faults: [],
 }
 const lines = printMetrics(status).split('\n')
