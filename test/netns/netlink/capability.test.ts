@@ -21,7 +21,7 @@ const body = (underlay: number): string => `
   const said = {}
   try {
     const { index, did } = await first(kernel.ensureLink$({
-      name: 'tweed.42', vni: 42, port: 8472, underlay: ${underlay}, local: 0xc0000201, mac: 0x0200000000aa,
+      family: 4, name: 'tweed.42', vni: 42, port: 8472, underlay: ${underlay}, local: 0xc0000201, mac: 0x0200000000aa,
       mtuBytes: 1450, learning: false, gbp: false,
       addresses: [{ family: 4, address: 0x0a050100, length: 32 }],
       overlay: [{ family: 4, address: 0x0a050000, length: 16 }],
