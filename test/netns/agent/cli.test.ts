@@ -190,8 +190,10 @@ describe('tweed, beside an agent', () => {
     expect(status.tables.fdb).to.deep.equal({ desired: 1, actual: 1, pending: 0, failed: 0 })
     const [peer, ...others] = JSON.parse(peerJson.stdout) as readonly PeerStatus[]
     expect(others).to.deep.equal([])
-    expect(peer).to.include({ publicIp: '192.0.2.12', state: 'programmed', detail: '' })
-    expect(peerWords.stdout.split('\n')[0]).to.match(/^SUBNET +PUBLIC IP +VTEP MAC +SINCE +STATE +DETAIL$/)
+    expect(peer).to.include({ publicIp: '192.0.2.12', path: 'tunnel', state: 'programmed', detail: '' })
+    expect(peerWords.stdout.split('\n')[0]).to.match(
+      /^SUBNET +PUBLIC IP +PATH +VTEP MAC +SINCE +STATE +DETAIL$/,
+    )
     expect(peerWords.stdout).to.contain(peer?.subnet)
   })
 
