@@ -5,7 +5,8 @@ import { isAnswered, socketPath } from '../adapters/host/control.ts'
 import type { Settings } from '../config/settings.ts'
 import { routeProtocol } from '../core/kernel/notation.ts'
 import type { Ip } from '../core/net/ip.ts'
-import { previousSubnet } from '../core/overlay/subnet-env.ts'
+import { deviceName6 } from '../core/overlay/vxlan-spec.ts'
+import { previousSubnets } from '../core/overlay/subnet-env.ts'
 import { printSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { World } from '../streams/world.ts'
 import { settingsOf } from './settings.ts'
@@ -31,7 +32,11 @@ export const cleanup = async (invocation: Invocation): Promise<number> => {
 export const cleanHost = async ({ kernel, host, filter }: LocalWorld, s: Settings): Promise<void> => {
   const { links, addresses } = await firstValueFrom(kernel.interfaces$())
   const marked = links.filter((link) => link.vxlan && link.alias === 'tweed')
-  const ours = s.device === undefined ? marked : marked.filter(({ name }) => name === s.device)
+  const { device } = s
+  const ours =
+    device === undefined
+      ? marked
+      : marked.filter(({ name }) => name === device || name === deviceName6(device))
   const names = ours.map(({ name }) => name)
   const held = addresses
     .filter(({ link }) => ours.some(({ index }) => index === link))
@@ -57,10 +62,11 @@ const nothing = { defaultValue: undefined }
 /** flannel writes the same file: it is ours if it names the subnet of our state, or of our device. */
 const wroteSubnetEnv = async (host: World['host'], held: readonly Ip[]): Promise<boolean> => {
   const text = await firstValueFrom(host.readSubnetEnv$())
-  const subnet = text === undefined ? undefined : previousSubnet(text)
-  if (!subnet) return false
+  const subnets = text === undefined ? undefined : previousSubnets(text)
+  if (!subnets) return false
   const saved = await firstValueFrom(host.load$())
-  return held.includes(subnet.address) || saved?.lease.key === printSubnetKey({ subnet, subnet6: undefined })
+  const isHeld = [subnets.subnet, subnets.subnet6].some((subnet) => subnet && held.includes(subnet.address))
+  return isHeld || saved?.lease.key === printSubnetKey(subnets)
 }
 
 const say = (line: string): void => {

@@ -17,6 +17,7 @@ import { parseSubnets, printSubnetKey, printSubnets } from '../core/overlay/subn
 import { printComplaint } from '../core/parsed.ts'
 import type { LeaseStore, StoreView } from '../ports/lease-store.ts'
 import { settingsOf } from './settings.ts'
+import { storeOfNetwork$ } from '../streams/store-of.ts'
 import { openStore } from './world.ts'
 
 /** What was done, as `--json` prints it. */
@@ -33,7 +34,7 @@ export const reserve = async (invocation: Invocation): Promise<number> => {
   const act = actionOf(invocation)
   const store = await openStore(settingsOf(invocation))
   try {
-    return await act(store)
+    return await act(await firstValueFrom(storeOfNetwork$(store)))
   } finally {
     store.close()
   }

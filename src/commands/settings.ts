@@ -21,6 +21,7 @@ export const agentSettings = (s: Settings): AgentSettings => ({
   ifaceRegex: s['iface-regex'],
   ifaceCanReach: s['iface-can-reach'],
   publicIp: s['public-ip'],
+  publicIp6: s['public-ipv6'],
   device: s.device,
   subnet: s.subnet,
   onConflict: s['on-conflict'],

@@ -2,6 +2,7 @@ import { Ip, isIpv4 } from '../core/net/ip.ts'
 import type { Ipv4 } from '../core/net/ipv4.ts'
 import type { SubnetKey } from '../core/overlay/record.ts'
 import { parseSubnets } from '../core/overlay/subnet-key.ts'
+import type { Ipv6 } from '../core/net/ipv6.ts'
 import { Millis } from '../core/time.ts'
 
 /** One setting: a flag, an environment variable, a key of the configuration file. */
@@ -174,6 +175,15 @@ export const settings = {
   ),
   'public-ip': ipv4(
     ['<address>', 'address that peers send to (default: that of the underlay interface)'],
+    agentOnly,
+  ),
+  'public-ipv6': make<Ipv6 | undefined>(
+    ['<address>', 'IPv6 address that peers send to (default: that of the underlay interface)'],
+    'must be an IPv6 address',
+    ([given = '']) => {
+      const ip = Ip.parse(given)
+      return ip !== undefined && !isIpv4(ip) ? ip : undefined
+    },
     agentOnly,
   ),
   'subnet-file': text([

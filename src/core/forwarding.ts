@@ -48,6 +48,8 @@ export class Forwarding {
   missedEvents = 0
   readonly #peers = new Map<string, Peer>()
   readonly #since = new Map<string, Millis>()
+  /** What etcd said before it was known who we are: records of the last run have to be weighed first. */
+  #early: RecordEvent[] | undefined
   #prune = false
   #revision = 0
 
@@ -88,6 +90,9 @@ export class Forwarding {
     const isInTheWay = (peer: Peer): boolean =>
       legsOf(peer).some(({ subnet }) => held.some((own) => Cidr.overlaps(subnet, own)))
     if (held.length > 0) this.#takeEffect(this.removal.release(isInTheWay), now)
+    const early = this.#early ?? []
+    this.#early = undefined
+    for (const event of early) this.#applyPeers(this.directory.apply(event), now)
     const routing = directRoutingOf(config.backend)
     this.ipv4.setNetwork(config.ipv4?.network, lease?.subnet, routing)
     this.ipv6.setNetwork(config.ipv6?.network, lease?.subnet6, routing)
@@ -96,13 +101,15 @@ export class Forwarding {
   /** Records of the last run, from disk: they justify no deletion. */
   recall(records: readonly StoredRecord[], now: Millis): void {
     this.#applyPeers(this.directory.apply({ kind: 'snapshot', records }), now)
+    if (records.length > 0) this.#early = []
   }
 
   /** What etcd says, up to `revision`. */
   records(event: RecordEvent, revision: number, now: Millis): void {
     if (event.kind === 'snapshot' && event.audit && this.#prune)
       this.missedEvents += missedByWatch(this.directory.records(), event.records, this.#revision)
-    this.#applyPeers(this.directory.apply(event), now)
+    if (this.#early) this.#early.push(event)
+    else this.#applyPeers(this.directory.apply(event), now)
     this.#revision = Math.max(this.#revision, revision)
     if (event.kind === 'snapshot') this.#prune = true
   }

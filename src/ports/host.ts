@@ -37,9 +37,12 @@ export interface Host {
 /** The state file: enough to come back, without etcd, as who we were. */
 export interface SavedState {
   readonly node: string
+  /** Of IPv4, as the two below it; empty where the network has none. */
   readonly publicIp: string
   readonly device: string
   readonly vtepMac: string
+  /** Of IPv6, if the network has it. */
+  readonly ipv6?: { readonly publicIp: string; readonly device: string; readonly vtepMac: string } | undefined
   readonly config: StoredConfig
   readonly lease: { readonly key: string; readonly leaseId: string; readonly modRevision: number }
 }

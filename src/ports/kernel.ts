@@ -58,6 +58,8 @@ export interface Interfaces {
   readonly addresses: readonly InterfaceAddress[]
   /** Link of the IPv4 default route with the lowest metric. */
   readonly defaultLink: number | undefined
+  /** The same of IPv6. */
+  readonly defaultLink6: number | undefined
 }
 
 export type KernelEvent =

@@ -29,6 +29,8 @@ export interface LeaseStore {
 
   /** Cuts the connections from these addresses, which the host has lost: they are dead, and nobody else tells. */
   cutFrom(addresses: readonly Ip[]): void
+  /** The same etcd for an IPv6-only network: its records are below `<prefix>/ipv6/subnets/`, where flannel sees none. */
+  readonly ipv6Only: LeaseStore
 
   /** Writes `<prefix>/config` unless it changed since `modRevision` (0: must not exist; undefined: whatever). */
   putConfig$(value: string, modRevision: number | undefined): Observable<'written' | 'changed-meanwhile'>

@@ -1,14 +1,11 @@
-import {
-  catchError, concatMap, defer, EMPTY, filter, forkJoin, ignoreElements, map, merge, type Observable, of, scan, share, switchMap, take, throwError,
-} from 'rxjs' // prettier-ignore
-import { Fault } from '../core/fault.ts'
+import { concatMap, defer, forkJoin, map, merge, type Observable, scan, switchMap } from 'rxjs'
 import { Forwarding } from '../core/forwarding.ts'
-import type { Kernel } from '../ports/kernel.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
 import { afterDelay, crowdDelayMs } from './crowd.ts'
 import { devices$, type DeviceState } from './device.ts'
 import { filterSpec, packetFilter$ } from './packet-filter.ts'
+import { dropOutgrown$ } from './outgrown.ts'
 import { type PlaneLink, reconcile$ } from './reconcile.ts'
 import { remember$, rememberPeers$ } from './remember.ts'
 import { type LastRun, whoWeAre } from './standing.ts'
@@ -57,12 +54,10 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
     const peers = lastRun.saved ? lastRun.peers.length : 0 // without a lease there is nothing to be patient with
     const delayMs = crowdDelayMs({ uptimeMs: host.uptimeMs(), peers, random: clock.random() })
     const store = afterDelay(world.store, delayMs)
-    const records$ = store.records$.pipe(share())
-    const { networks$, identities$, leases$, own$, standing$, specs$ } = whoWeAre({
+    const { records$, networks$, identities$, leases$, own$, standing$, specs$ } = whoWeAre({
       world: { ...world, store },
       settings,
       lastRun,
-      records$,
       listed: () => forwarding.mayPrune,
     })
     const deviceStates$ = devices$({ kernel, specs$, random: () => clock.random() })
@@ -83,7 +78,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
     const faults$ = merge(
       remember$(host, settings.filter.masquerade, standing$),
       rememberPeers$(host, forwarding, records$),
-      dropOutgrown$(kernel, lastRun.saved?.device, deviceStates$),
+      dropOutgrown$(kernel, savedDevices(lastRun), deviceStates$),
     )
     const filterStates$ = packetFilter$({
       filter: world.filter,
@@ -114,23 +109,12 @@ const linkOf = (state: DeviceState): readonly PlaneLink[] =>
       ? [{ family: state.family, link: state.link.index, device: state.spec.name }]
       : [{ family: state.family, link: undefined }]
 
+const savedDevices = ({ saved }: LastRun): readonly string[] =>
+  [saved?.device, saved?.ipv6?.device].filter((name) => name !== undefined && name !== '') as string[]
+
 const etcdEvent = (event: StoreEvent<RecordEvent>): AgentEvent => ({
   kind: 'etcd',
   connected: event.kind !== 'disconnected',
   revision: event.kind === 'value' ? event.revision : 0,
   fault: event.kind === 'disconnected' ? event.fault : undefined,
 })
-
-/** A restart into another network has made another device: the one of the last run goes once that is in place. */
-const dropOutgrown$ = (
-  kernel: Kernel,
-  old: string | undefined,
-  devices$: Observable<DeviceState>,
-): Observable<Fault> =>
-  devices$.pipe(
-    filter((state) => state.kind === 'ready'),
-    take(1),
-    concatMap(({ spec }) => (old === undefined || old === spec.name ? EMPTY : kernel.removeLink$(old))),
-    ignoreElements(),
-    catchError((error: unknown) => (Fault.is(error) ? of(error) : throwError(() => error))),
-  )

@@ -19,7 +19,11 @@ export const crowdDelayMs = (boot: {
 /** The same store, of which everything that a start asks begins only after a delay. */
 export const afterDelay = (store: LeaseStore, delayMs: number): LeaseStore => {
   if (delayMs === 0) return store
-  const open$ = timer(delayMs).pipe(shareReplay({ bufferSize: 1, refCount: false }))
+  return afterOpening(store, timer(delayMs).pipe(shareReplay({ bufferSize: 1, refCount: false })))
+}
+
+const afterOpening = (store: LeaseStore, open$: Observable<unknown>): LeaseStore => {
+  let ipv6Only: LeaseStore | undefined
   const late$ = <T>(ask$: () => Observable<T>): Observable<T> => defer(() => open$.pipe(concatMap(ask$)))
   return {
     config$: late$(() => store.config$),
@@ -33,5 +37,8 @@ export const afterDelay = (store: LeaseStore, delayMs: number): LeaseStore => {
     release$: (key, modRevision) => store.release$(key, modRevision),
     cutFrom: (addresses) => store.cutFrom(addresses),
     putConfig$: (value, modRevision) => store.putConfig$(value, modRevision),
+    get ipv6Only() {
+      return (ipv6Only ??= afterOpening(store.ipv6Only, open$))
+    },
   }
 }

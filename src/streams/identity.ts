@@ -11,8 +11,9 @@ import {
   tap,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
-import type { Ip } from '../core/net/ip.ts'
-import { Ipv4 } from '../core/net/ipv4.ts'
+import type { Family, Ip } from '../core/net/ip.ts'
+import type { Ipv6 } from '../core/net/ipv6.ts'
+import type { Ipv4 } from '../core/net/ipv4.ts'
 import { Mac } from '../core/net/mac.ts'
 import type { NetworkConfig } from '../core/overlay/network-config.ts'
 import type { OwnIdentity } from '../core/overlay/own.ts'
@@ -89,12 +90,15 @@ function identifier(
   const macs = new Map<string, Mac>()
   return ({ interfaces, reach }, config) => {
     const { iface: names, ifaceRegex: patterns } = settings
-    const chosen = chooseUnderlay(interfaces, { names, patterns, reach })
+    const chosen = chooseUnderlay(interfaces, { family: config.ipv4 ? 4 : 6, names, patterns, reach })
     if (typeof chosen === 'string') return { kind: 'none', fault: Fault.of('underlay-missing', chosen) }
     const publicIp = settings.publicIp ?? chosen.address
-    const publicIp6 = chosen.address6
-    const named = config.ipv4 ? (publicIp ?? publicIp6) : (publicIp6 ?? publicIp)
-    if (named === undefined) return noAddress(chosen)
+    const publicIp6 = settings.publicIp6 ?? chosen.address6
+    if (config.ipv4 && publicIp === undefined) return noAddress(chosen, 4)
+    // Nor a key for two families with the data of one: flannel then skips this host altogether.
+    if (config.ipv6 && publicIp6 === undefined) return noAddress(chosen, 6)
+    const named = config.ipv4 ? publicIp : publicIp6
+    if (named === undefined) return noAddress(chosen, 4)
     const node = (known ??= host.nodeId(named))
     const vni = config.backend.kind === 'vxlan' ? config.backend.vni : 0
     const name = settings.device ?? deviceName(vni)
@@ -108,7 +112,7 @@ function identifier(
       macs.set(of, mac) // or whoever sets another on the device would give it to us for good
       return mac
     }
-    const ipv4 = publicIp === undefined ? undefined : { publicIp, vtepMac: macOf(name, node) }
+    const ipv4 = publicIp === undefined || !config.ipv4 ? undefined : { publicIp, vtepMac: macOf(name, node) }
     const ipv6 =
       publicIp6 === undefined || !config.ipv6
         ? undefined
@@ -118,21 +122,35 @@ function identifier(
     return {
       kind: 'identity',
       me: { node, ipv4, ipv6 },
-      underlay: withOwn(chosen, publicIp, interfaces),
+      underlay: withOwn(chosen, { publicIp, publicIp6 }, interfaces),
       fault: idle === undefined ? undefined : Fault.of('underlay-missing', idle),
     }
   }
 }
 
 /** Packets of the tunnel leave with the public address if the interface has it, behind NAT with its first. */
-const withOwn = (underlay: Underlay, publicIp: Ipv4 | undefined, { addresses }: Interfaces): Underlay =>
-  addresses.some((a) => a.link === underlay.link && a.address.address === publicIp)
-    ? { ...underlay, address: publicIp }
-    : underlay
+const withOwn = (underlay: Underlay, own: PublicIps, { addresses }: Interfaces): Underlay => {
+  const has = (ip: Ip | undefined): boolean =>
+    addresses.some((a) => a.link === underlay.link && a.address.address === ip)
+  const { address, address6 } = underlay
+  return {
+    ...underlay,
+    address: has(own.publicIp) ? own.publicIp : address,
+    address6: has(own.publicIp6) ? own.publicIp6 : address6,
+  }
+}
+interface PublicIps {
+  readonly publicIp: Ipv4 | undefined
+  readonly publicIp6: Ipv6 | undefined
+}
 
-const noAddress = ({ name }: Underlay): IdentityState => ({
+const noAddress = ({ name }: Underlay, family: Family): IdentityState => ({
   kind: 'none',
-  fault: Fault.of('underlay-missing', `interface ${name} has no usable address`),
+  fault: Fault.of(
+    'underlay-missing',
+    `interface ${name} has no usable IPv${family} address, and the network has IPv${family}: ` +
+      `give it one, name another interface with --iface, or set EnableIPv${family} to false`,
+  ),
 })
 
 /** A device that stands already keeps its MAC: peers know it. */
@@ -141,10 +159,7 @@ function standingMac({ links }: Interfaces, name: string, vni: number): Mac | un
   return link?.mac
 }
 
-const savedMac = (saved: SavedState | undefined, device: string): Mac | undefined =>
-  saved?.device === device ? Mac.parse(saved.vtepMac) : undefined
-
-export const printedIdentity = ({ ipv4 }: OwnIdentity): { publicIp: string; vtepMac: string } => ({
-  publicIp: ipv4 ? Ipv4.print(ipv4.publicIp) : '',
-  vtepMac: ipv4 ? Mac.print(ipv4.vtepMac) : '',
-})
+const savedMac = (saved: SavedState | undefined, device: string): Mac | undefined => {
+  if (saved?.device === device) return Mac.parse(saved.vtepMac)
+  return saved?.ipv6?.device === device ? Mac.parse(saved.ipv6.vtepMac) : undefined
+}

@@ -12,14 +12,21 @@ import {
 import { Fault } from '../core/fault.ts'
 import { decodeRecord, encodeRecord, type LeaseRecord } from '../core/overlay/record.ts'
 import { reservationFor } from '../core/overlay/reservation.ts'
+import { parseSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { SavedState } from '../ports/host.ts'
 import type { LeaseStore } from '../ports/lease-store.ts'
+import { storeOfKey } from './store-of.ts'
 
 /**
  * Departure: announced in the record first, so that peers act on the deletion at once and not after their hold;
  * then the record and its lease go. A reservation stays, as the operator wrote it.
  */
-export const leave$ = (store: LeaseStore, saved: SavedState): Observable<never> =>
+export const leave$ = (anywhere: LeaseStore, saved: SavedState): Observable<never> => {
+  const key = parseSubnetKey(saved.lease.key)
+  return key ? leaveFrom$(storeOfKey(anywhere, key), saved) : EMPTY
+}
+
+const leaveFrom$ = (store: LeaseStore, saved: SavedState): Observable<never> =>
   store.read$().pipe(
     concatMap((view) => {
       const record = view.records.find(({ key }) => key === saved.lease.key)

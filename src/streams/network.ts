@@ -100,12 +100,12 @@ export const adopt = (
   const parsed = parseNetworkConfig(stored.value)
   if (parsed.kind === 'invalid') return keep(state, Fault.of('config-invalid', printComplaint(parsed)))
   const network: Network = { config: parsed.value, stored, current: true, fault: undefined }
-  if (state.kind === 'none') return supported(network)
+  if (state.kind === 'none') return { kind: 'network', network }
   const change = judgeConfigChange(state.network.config, parsed.value, lease)
   switch (change.kind) {
     case 'same':
     case 'adopt':
-      return supported(network)
+      return { kind: 'network', network }
     case 'refuse': {
       const fields = change.fields.join(', ')
       return keep(
@@ -120,15 +120,3 @@ const keep = (state: NetworkState, fault: Fault): NetworkState =>
   state.kind === 'none'
     ? { kind: 'none', fault }
     : { kind: 'network', network: { ...state.network, current: false, fault } }
-
-/** What this version forwards; the rest is parsed, carried, and refused here. */
-function supported(network: Network): NetworkState {
-  const { config } = network
-  if (!config.ipv4)
-    return {
-      kind: 'none',
-      fault: Fault.of('config-invalid', 'EnableIPv4 is false: an IPv4 network is required'),
-    }
-  // IPv6 is read and not forwarded yet: a dual-stack key without its data would make flannel skip this host.
-  return { kind: 'network', network: { ...network, config: { ...config, ipv6: undefined } } }
-}

@@ -11,11 +11,13 @@ import type { OwnContext } from '../core/overlay/own.ts'
 import { printSubnetKey, printSubnets } from '../core/overlay/subnet-key.ts'
 import { vxlanSpecs } from '../core/overlay/vxlan-spec.ts'
 import type { Interfaces } from '../ports/kernel.ts'
-import type { StoreView } from '../ports/lease-store.ts'
+import type { LeaseStore, StoreView } from '../ports/lease-store.ts'
 import { identity$ } from './identity.ts'
-import { adopt } from './network.ts'
 import { filterSpec, planFilter$ } from './packet-filter.ts'
+import { adopt, type NetworkState } from './network.ts'
 import type { AgentSettings, World } from './world.ts'
+
+const nothingYet: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
 
 /**
  * What an agent with these settings would change in the kernel now, as commands; changes nothing, neither here
@@ -23,12 +25,12 @@ import type { AgentSettings, World } from './world.ts'
  */
 export const plan$ = (world: World, settings: AgentSettings): Observable<readonly string[]> =>
   forkJoin({
-    view: world.store.read$(),
+    view: view$(world.store),
     saved: world.host.load$(),
     interfaces: world.kernel.interfaces$(),
   }).pipe(
     concatMap(({ view, saved, interfaces }) => {
-      const state = adopt({ kind: 'none', fault: Fault.of('config-missing') }, view.config, undefined)
+      const state = adopt(nothingYet, view.config, undefined)
       if (state.kind === 'none') return throwError(() => state.fault)
       return identity$(world, settings, { saved, network$: of(state.network) }).pipe(
         take(1),
@@ -47,6 +49,15 @@ export const plan$ = (world: World, settings: AgentSettings): Observable<readonl
           ]).pipe(map(([rows, filter]) => [...rows, ...filter]))
         }),
       )
+    }),
+  )
+
+/** Configuration and records, from where that configuration has them. */
+const view$ = (store: LeaseStore): Observable<StoreView> =>
+  store.read$().pipe(
+    concatMap((view) => {
+      const state = adopt(nothingYet, view.config, undefined)
+      return state.kind === 'none' || state.network.config.ipv4 ? of(view) : store.ipv6Only.read$()
     }),
   )
 

@@ -14,16 +14,16 @@ import {
 import { Fault, faultCodes } from '../core/fault.ts'
 import type { Forwarding } from '../core/forwarding.ts'
 import type { VxlanSpec } from '../core/kernel/link.ts'
-import type { Family } from '../core/net/ip.ts'
+import { type Family, Ip } from '../core/net/ip.ts'
+import { Mac } from '../core/net/mac.ts'
 import { recordsToKeep } from '../core/overlay/kept-records.ts'
-import type { OwnIdentity } from '../core/overlay/own.ts'
+import type { OwnIdentity, OwnVtep } from '../core/overlay/own.ts'
 import { printSubnetEnv } from '../core/overlay/subnet-env.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
 import { overlayMtuBytes } from '../core/overlay/vxlan-spec.ts'
 import type { RecordEvent } from '../core/overlay/record.ts'
 import type { Host } from '../ports/host.ts'
 import type { StoreEvent } from '../ports/lease-store.ts'
-import { printedIdentity } from './identity.ts'
 import type { Held } from './lease.ts'
 import type { Network } from './network.ts'
 import { runLatest } from './operators/run-latest.ts'
@@ -48,8 +48,8 @@ export const remember$ = (
       const { key, leaseId, modRevision } = lease
       const state = {
         node: me.node,
-        ...printedIdentity(me),
-        device: specs[0]?.name ?? '',
+        ...savedEnd(me.ipv4, specs, 4),
+        ...(me.ipv6 && { ipv6: savedEnd(me.ipv6, specs, 6) }),
         config: network.stored,
         lease: { key, leaseId, modRevision },
       }
@@ -97,6 +97,13 @@ export const rememberLastPeers$ = (host: Host, forwarding: Forwarding): Observab
 
 const savePeers$ = (host: Host, forwarding: Forwarding): Observable<Fault> =>
   told$(host.savePeers$(recordsToKeep(forwarding)))
+
+/** This host's end of the tunnels of one family. */
+const savedEnd = (vtep: OwnVtep | undefined, specs: readonly VxlanSpec[], family: Family) => ({
+  publicIp: vtep ? Ip.print(vtep.publicIp) : '',
+  device: specs.find((spec) => spec.family === family)?.name ?? '',
+  vtepMac: vtep ? Mac.print(vtep.vtepMac) : '',
+})
 
 /** A disk that can't be written is told, and nothing waits for it. */
 const told$ = (write$: Observable<void>): Observable<Fault> =>

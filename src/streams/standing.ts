@@ -5,6 +5,7 @@ import {
   map,
   type Observable,
   type OperatorFunction,
+  share,
   switchMap,
   tap,
 } from 'rxjs'
@@ -12,7 +13,7 @@ import type { VxlanSpec } from '../core/kernel/link.ts'
 import type { OwnContext, OwnIdentity } from '../core/overlay/own.ts'
 import { ownRecord } from '../core/overlay/own-record.ts'
 import { encodeRecord, type StoredRecord } from '../core/overlay/record.ts'
-import { previousSubnet } from '../core/overlay/subnet-env.ts'
+import { previousSubnets } from '../core/overlay/subnet-env.ts'
 import { fits } from '../core/overlay/subnet-fit.ts'
 import { parseSubnetKey, printSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
@@ -22,6 +23,8 @@ import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { identity$, type IdentityState } from './identity.ts'
 import { type Held, type LeaseState, ownLease$ } from './lease.ts'
 import { type Network, network$, type NetworkState } from './network.ts'
+import { records$ as recordsOf$ } from './records.ts'
+import { storeOf, storeOfKey } from './store-of.ts'
 import { sameAs } from './operators/same-as.ts'
 import { shareLatest } from './operators/share-latest.ts'
 import type { Standing } from './remember.ts'
@@ -36,6 +39,7 @@ export interface LastRun {
 
 /** The streams that answer "who is this host, on which network, with which subnet". */
 export interface WhoWeAre {
+  readonly records$: Observable<StoreEvent<RecordEvent>>
   readonly networks$: Observable<NetworkState>
   readonly identities$: Observable<IdentityState>
   readonly leases$: Observable<LeaseState>
@@ -48,8 +52,7 @@ interface Options {
   readonly world: World
   readonly settings: AgentSettings
   readonly lastRun: LastRun
-  readonly records$: Observable<StoreEvent<RecordEvent>>
-  /** {@link records$} has given its first list. */
+  /** {@link WhoWeAre.records$} has given its first list. */
   readonly listed: () => boolean
 }
 
@@ -73,6 +76,8 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     distinctUntilChanged((a, b) => a.stored.modRevision === b.stored.modRevision && a.current === b.current),
     shareLatest(),
   )
+  const guess = held ? storeOfKey(world.store, held) : world.store
+  const records$ = recordsOf$(world.store, guess, inForce$).pipe(share())
   const identities$ = identity$(world, settings, { saved: lastRun.saved, network$: inForce$ }).pipe(
     shareLatest(),
   )
@@ -88,7 +93,7 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     distinctUntilChanged((a, b) => publishesSame(a, b)),
     switchMap((self) =>
       ownLease$({
-        ...leaseTerms(options, self.me, isStart),
+        ...leaseTerms({ ...options, records$ }, self, isStart),
         network: () => latest ?? self.network,
         saved: fitting(held, self.network),
       }),
@@ -113,7 +118,7 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     map(contextOf),
     distinctUntilChanged((a, b) => sameAs(a, b)),
   )
-  return { networks$, identities$, leases$, own$, standing$, specs$ }
+  return { records$, networks$, identities$, leases$, own$, standing$, specs$ }
 }
 
 /** The subnet held, in whatever state the lease is. */
@@ -141,12 +146,15 @@ const publishesSame = (a: Self, b: Self): boolean =>
   encodeRecord(ownRecord(a.me, a.network.config.backend)) ===
   encodeRecord(ownRecord(b.me, b.network.config.backend))
 
-function leaseTerms(options: Options, me: OwnIdentity, mayRenumber: boolean) {
+type TermsOptions = Options & Pick<WhoWeAre, 'records$'>
+
+function leaseTerms(options: TermsOptions, { network, me }: Self, mayRenumber: boolean) {
   const { world, settings, lastRun, records$, listed } = options
-  const { store, clock } = world
+  const { clock } = world
+  const store = storeOf(world.store, network.config)
   const random = (): number => clock.random()
-  const subnet = lastRun.subnetEnv === undefined ? undefined : previousSubnet(lastRun.subnetEnv)
-  const previous = subnet && printSubnetKey({ subnet, subnet6: undefined })
+  const written = lastRun.subnetEnv === undefined ? undefined : previousSubnets(lastRun.subnetEnv)
+  const previous = written ? printSubnetKey(written) : lastRun.saved?.lease.key
   const { onConflict, leaseTtlSeconds: ttlSeconds } = settings
   const wanted = settings.subnet && { subnets: settings.subnet, mayRenumber }
   return { store, me, previous, wanted, onConflict, ttlSeconds, random, records$, listed }

@@ -3,6 +3,7 @@ import type { ForwardingOptions } from '../core/forwarding.ts'
 import type { Ip } from '../core/net/ip.ts'
 import type { Ipv4 } from '../core/net/ipv4.ts'
 import type { SubnetKey } from '../core/overlay/record.ts'
+import type { Ipv6 } from '../core/net/ipv6.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Host } from '../ports/host.ts'
 import type { Kernel } from '../ports/kernel.ts'
@@ -25,6 +26,7 @@ export interface AgentSettings extends ForwardingOptions {
   readonly ifaceRegex: readonly RegExp[]
   readonly ifaceCanReach: Ip | undefined
   readonly publicIp: Ipv4 | undefined
+  readonly publicIp6: Ipv6 | undefined
   readonly device: string | undefined
   /** The only subnet that will do. */
   readonly subnet: SubnetKey | undefined

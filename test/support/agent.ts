@@ -11,19 +11,23 @@ export interface SubnetEnv {
   readonly network: string
   /** Address of the host's bridge with its prefix length: `10.5.72.1/24`. */
   readonly subnet: string
+  /** The same of IPv6: `fc00:0:0:7::1/64`. */
+  readonly subnet6: string | undefined
   readonly mtuBytes: number
 }
 
 export const readSubnetEnv = async (file: string): Promise<SubnetEnv> => {
   const text = await readFile(file, 'utf8')
+  const given = (key: string): string | undefined => new RegExp(`^${key}=(.+)$`, 'm').exec(text)?.[1]
   const value = (key: string): string => {
-    const found = new RegExp(`^${key}=(.+)$`, 'm').exec(text)?.[1]
+    const found = given(key)
     if (found === undefined) throw new Error(`${file} has no ${key}:\n${text}`)
     return found
   }
   return {
-    network: value('FLANNEL_NETWORK'),
-    subnet: value('FLANNEL_SUBNET'),
+    network: given('FLANNEL_NETWORK') ?? '',
+    subnet: given('FLANNEL_SUBNET') ?? '',
+    subnet6: given('FLANNEL_IPV6_SUBNET'),
     mtuBytes: Number(value('FLANNEL_MTU')),
   }
 }

@@ -7,6 +7,8 @@ import type { Netns } from './netns.ts'
 export class Container {
   readonly name: string
   readonly netns: Netns
+  /** Of IPv6, if its host has any for it. */
+  address6 = ''
   readonly #addresses: string[]
   #echo: Daemon | undefined
   /** A failed test stops none: they would keep its process alive for ever. */

@@ -119,14 +119,17 @@ export class Host {
   /** A container on the bridge of this host, which has to have its subnet by then. */
   async addContainer(name: string, options: { readonly addresses?: number } = {}): Promise<Container> {
     const env = await this.subnetEnv()
-    if (this.#nextAddress === undefined) await this.#addBridge(env)
+    if (this.containers.length === 0 && this.#nextAddress === undefined) await this.#addBridge(env)
     const netns = await Netns.add(`${this.netns.name}-${name}`)
     const port = `veth-${name}`
     await veth([this.netns, port], [netns, 'eth0'], env.mtuBytes)
     await this.netns.batch([`link set ${port} master ${bridge}`])
     const container = new Container(name, netns, [])
-    await this.addAddresses(container, options.addresses ?? 1)
-    await netns.batch([`route add default via ${env.subnet.replace(/\/.*/, '')}`])
+    if (env.subnet !== '') {
+      await this.addAddresses(container, options.addresses ?? 1)
+      await netns.batch([`route add default via ${env.subnet.replace(/\/.*/, '')}`])
+    }
+    if (env.subnet6 !== undefined) await this.#addAddress6(container, env.subnet6)
     this.containers.push(container)
     return container
   }
@@ -155,12 +158,27 @@ export class Host {
   }
 
   /** The bridge keeps its address when the agent is restarted; a new subnet needs a new host. */
-  async #addBridge({ subnet, mtuBytes }: SubnetEnv): Promise<void> {
+  async #addBridge({ subnet, subnet6, mtuBytes }: SubnetEnv): Promise<void> {
+    await this.netns.batch([`link add ${bridge} mtu ${mtuBytes} type bridge`])
+    if (subnet6 !== undefined) await this.netns.enableIpv6(bridge)
     await this.netns.batch([
-      `link add ${bridge} mtu ${mtuBytes} type bridge`,
-      `addr add ${subnet} dev ${bridge}`,
+      ...(subnet === '' ? [] : [`addr add ${subnet} dev ${bridge}`]),
+      ...(subnet6 === undefined ? [] : [`addr add ${subnet6} dev ${bridge} nodad`]),
       `link set ${bridge} up`,
     ])
+  }
+
+  /** The n-th container has the n-th address behind the bridge's. */
+  async #addAddress6(container: Container, bridgeAddress: string): Promise<void> {
+    const [gateway = '', length = ''] = bridgeAddress.split('/')
+    const address = gateway.replace(/1$/, (this.containers.length + 2).toString(16))
+    await container.netns.enableIpv6('lo')
+    await container.netns.enableIpv6('eth0')
+    await container.netns.batch([
+      `addr add ${address}/${length} dev eth0 nodad`,
+      `route add default via ${gateway}`,
+    ])
+    container.address6 = address
   }
 
   // The kernel's neighbour cache is one for all namespaces and collected above 512 rows; permanent rows

@@ -12,6 +12,8 @@ export interface LabOptions {
   readonly config?: object | undefined
   /** How many etcd members on machines of their own, at 192.0.2.2, 192.0.2.3, …; by default etcd is 192.0.2.1. */
   readonly etcdMembers?: number
+  /** The underlay carries IPv6 too: 2001:db8::11, 2001:db8::12, …; `only` keeps IPv4 from the hosts. */
+  readonly ipv6?: boolean | 'only'
   /** How etcd is served: TLS, and further flags. */
   readonly etcd?: Pick<EtcdOptions, 'tls' | 'flags'>
   /** Flags of every agent, before those of a single start. */
@@ -23,6 +25,7 @@ export interface LabOptions {
 export const defaultConfig = { Network: '10.5.0.0/16', Backend: { Type: 'vxlan' } }
 export const prefix = '/coreos.com/network'
 const underlayAddress = '192.0.2.1'
+const underlayAddress6 = '2001:db8::1'
 
 /** Command line of `tweed`, as built. */
 export const builtProgram = (): readonly string[] =>
@@ -67,6 +70,10 @@ export class Lab {
       `addr add ${underlayAddress}/24 dev br0`,
       'link set br0 up',
     ])
+    if (options.ipv6) {
+      await underlay.enableIpv6('br0')
+      await underlay.batch([`addr add ${underlayAddress6}/64 dev br0 nodad`])
+    }
     const memberNetns: Netns[] = []
     for (let i = 0; i < (options.etcdMembers ?? 0); i++)
       memberNetns.push(
@@ -74,7 +81,11 @@ export class Lab {
       )
     const machines = memberNetns.map((netns, i) => ({ wrap: netns.wrap([]), address: `192.0.2.${2 + i}` }))
     const etcd = await Etcd.start({
-      ...{ wrap: underlay.wrap([]), listen: underlayAddress, port: 2379 },
+      ...{
+        wrap: underlay.wrap([]),
+        listen: options.ipv6 === 'only' ? `[${underlayAddress6}]` : underlayAddress,
+      },
+      port: 2379,
       ...(machines.length > 0 && { machines }),
       ...options.etcd,
     })
@@ -182,6 +193,16 @@ interface HostPlace {
   readonly folder: string
 }
 
+/** Under the number that its IPv4 address ends with. */
+const addIpv6 = async (netns: Netns, number: number): Promise<void> => {
+  await netns.enableIpv6('lo')
+  await netns.enableIpv6('eth0')
+  await netns.batch([
+    `addr add 2001:db8::${number}/64 dev eth0 nodad`,
+    `route add default via ${underlayAddress6}`,
+  ])
+}
+
 /** A new machine on the underlay; `name` is that of its port there. */
 const connectMachine = async (
   underlay: Netns,
@@ -197,12 +218,15 @@ const connectMachine = async (
 const addHost = async (underlay: Netns, place: HostPlace): Promise<Host> => {
   const address = `192.0.2.${10 + place.index}`
   const netns = await connectMachine(underlay, { ...place, address })
+  const { ipv6 } = place.options
+  if (ipv6) await addIpv6(netns, 10 + place.index)
+  if (ipv6 === 'only') await netns.batch([`addr del ${address}/24 dev eth0`])
   const folder = join(place.folder, place.name)
   await mkdir(folder)
   return new Host({
     name: place.name,
     netns,
-    address,
+    address: ipv6 === 'only' ? `2001:db8::${10 + place.index}` : address,
     folder,
     program: place.options.program ?? builtProgram(),
     agentFlags: [

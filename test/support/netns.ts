@@ -52,6 +52,25 @@ export class Netns {
     return output(['ip', '-n', this.name, '-batch', '-'], commands.join('\n') + '\n')
   }
 
+  /** On one interface, without the chatter of router solicitations. */
+  async enableIpv6(name: string): Promise<void> {
+    await this.sysctlOf(name, 'accept_ra', '0')
+    await this.sysctlOf(name, 'accept_dad', '0') // a bridge asks for nobody until its own address is sure
+    await this.sysctlOf(name, 'disable_ipv6', '0')
+  }
+
+  /** `/proc/sys/net/ipv6/conf/<name>/<key>`, whatever dots the name has. */
+  sysctlOf(name: string, key: string, value: string): Promise<string> {
+    return this.exec(
+      'sh',
+      '-c',
+      'echo "$2" > "/proc/sys/net/ipv6/conf/$1"',
+      'sysctl',
+      `${name}/${key}`,
+      value,
+    )
+  }
+
   sysctl(key: string, value: string): Promise<string> {
     // Not every machine has sysctl(8).
     return this.exec('sh', '-c', 'echo "$2" > "/proc/sys/$1"', 'sysctl', key.replaceAll('.', '/'), value)

@@ -12,8 +12,25 @@ import type { VirtualTime } from './virtual-time.ts'
 
 export const device = 'tweed.1'
 export const underlayName = 'sc0'
-export const underlayAddress = '192.0.2.1/24'
+export const device6 = 'tweed-v6.1'
+const underlayAddress = '192.0.2.1/24'
+const underlayAddress6 = '2001:db8::1/64'
 const ownMac = Mac.local([2, 0, 0, 0, 0, 1])
+
+/** What the host has of each family of its network: addresses on the underlay, and the subnet of an earlier run. */
+export const placeOf = ({ network }: ScenarioSettings) => {
+  const hasIpv4 = !/"EnableIPv4":false/.test(network)
+  const hasIpv6 = /"EnableIPv6":true/.test(network)
+  return {
+    underlay: [...(hasIpv4 ? [underlayAddress] : []), ...(hasIpv6 ? [underlayAddress6] : [])],
+    subnetEnv:
+      (hasIpv4 ? 'FLANNEL_SUBNET=10.5.1.1/24\n' : '') +
+      (hasIpv6 ? 'FLANNEL_IPV6_SUBNET=fc00:0:0:1::1/64\n' : ''),
+  }
+}
+
+/** Keys under which this host's own record may be. */
+export const ownKeys: readonly string[] = ['10.5.1.0-24', '10.5.1.0-24&fc00:0:0:1::-64', 'fc00:0:0:1::-64']
 
 export const agentSettings = ({ resolve, hold, idle, maxNeighbours }: ScenarioSettings): AgentSettings => ({
   resolve,
@@ -25,6 +42,7 @@ export const agentSettings = ({ resolve, hold, idle, maxNeighbours }: ScenarioSe
   ifaceCanReach: undefined,
   publicIp: undefined,
   subnet: undefined,
+  publicIp6: undefined,
   device: undefined,
   onConflict: 'renumber',
   leaseTtlSeconds: 86_400,
@@ -46,7 +64,7 @@ export class ScenarioAgent {
   constructor(time: VirtualTime, settings: ScenarioSettings) {
     this.#time = time
     this.#settings = agentSettings(settings)
-    this.host.subnetEnv = 'FLANNEL_SUBNET=10.5.1.1/24\n'
+    this.host.subnetEnv = placeOf(settings).subnetEnv
     this.store.writeConfig(settings.network)
   }
 

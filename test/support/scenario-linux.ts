@@ -7,7 +7,7 @@ import type { Kernel, KernelEvent } from '../../src/ports/kernel.ts'
 import { isEnclosed } from '../../tools/enclosure.mjs'
 import { output, run } from './process.ts'
 import type { Action, ScenarioSettings } from './scenario.ts'
-import { device, ScenarioAgent, underlayAddress, underlayName } from './scenario-agent.ts'
+import { device, device6, placeOf, ScenarioAgent, underlayName } from './scenario-agent.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 const settleMs = 50
@@ -33,11 +33,13 @@ export class LinuxWorld {
     await sh(`ip link add ${underlayName} type veth peer name ${underlayName}-peer`)
     for (const name of [underlayName, `${underlayName}-peer`])
       await sh(`ip link set ${name} addrgenmode none up`)
-    await sh(`ip address add ${underlayAddress} dev ${underlayName}`)
+    for (const address of placeOf(settings).underlay)
+      await sh(`ip address add ${address} dev ${underlayName}${address.includes(':') ? ' nodad' : ''}`)
     const world = new LinuxWorld(settings)
     try {
       await world.play({ kind: 'start' })
-      await world.settle()
+      // Network, interfaces, subnet, device: each takes the kernel or etcd a turn.
+      for (let turn = 0; turn < 4; turn++) await world.settle()
       return world
     } catch (error) {
       await world.end() // an open kernel would keep the process running
@@ -48,7 +50,7 @@ export class LinuxWorld {
   async end(): Promise<void> {
     this.#time.end()
     await this.#stop()
-    for (const name of [device, underlayName]) await run(['ip', 'link', 'del', name])
+    for (const name of [device, device6, underlayName]) await run(['ip', 'link', 'del', name])
   }
 
   async play(action: Action): Promise<void> {
@@ -183,7 +185,7 @@ const sh = (line: string): Promise<string> => output(line.split(' '))
 
 /** The discard port: only the way there matters. */
 const sendTo = async (to: string): Promise<void> => {
-  const socket = createSocket('udp4')
+  const socket = createSocket(to.includes(':') ? 'udp6' : 'udp4')
   // An address without a way is an error of the sender's, and as good as lost.
   await new Promise<void>((resolve) => socket.send('x', 9, to, () => resolve()))
   socket.close()
@@ -217,10 +219,10 @@ const json = async (line: string): Promise<unknown> => {
 /** As `core/kernel/notation.ts` prints them. */
 const readRows = async (): Promise<readonly string[]> => {
   const routes = (await json('ip -j route show proto 84')) as IpRoute[]
-  const neighbours = (await json(`ip -j neigh show dev ${device} nud all`)) as IpNeighbour[]
-  const fdb = (await json(`bridge -j fdb show dev ${device}`)) as BridgeFdb[]
+  const routes6 = (await json('ip -6 -j route show proto 84')) as IpRoute[]
+  const rows = await Promise.all([device, device6].map(readRowsOn))
   return [
-    ...routes.map(({ dst, gateway, dev, scope, flags }) =>
+    ...[...routes, ...routes6].map(({ dst, gateway, dev, scope, flags }) =>
       [
         `route ${dst}${gateway === undefined ? '' : ` via ${gateway}`} dev ${dev}`,
         ...flags,
@@ -228,17 +230,24 @@ const readRows = async (): Promise<readonly string[]> => {
         'proto 84',
       ].join(' '),
     ),
+    ...rows.flat(),
+  ].sort()
+}
+
+const isMulticast = (ip: string): boolean => /^(22[4-9]|23\d|255)\.|^ff..:/.test(ip)
+
+const readRowsOn = async (name: string): Promise<readonly string[]> => {
+  const neighbours = (await json(`ip -j neigh show dev ${name} nud all`)) as IpNeighbour[]
+  const fdb = (await json(`bridge -j fdb show dev ${name}`)) as BridgeFdb[]
+  return [
     ...neighbours
-      .filter(
-        ({ dst, state }) =>
-          ['PERMANENT', 'NOARP'].includes(state[0] ?? '') && !/^(22[4-9]|23\d|255)\./.test(dst),
-      )
+      .filter(({ dst, state }) => ['PERMANENT', 'NOARP'].includes(state[0] ?? '') && !isMulticast(dst))
       .map(
         ({ dst, lladdr = '', state }) =>
-          `neigh ${dst} lladdr ${lladdr} nud ${(state[0] ?? '').toLowerCase()} dev ${device}`,
+          `neigh ${dst} lladdr ${lladdr} nud ${(state[0] ?? '').toLowerCase()} dev ${name}`,
       ),
     ...fdb.map(
-      ({ mac, dst = '', flags, state }) => `fdb ${mac} dev ${device} dst ${dst} ${flags.join(' ')} ${state}`,
+      ({ mac, dst = '', flags, state }) => `fdb ${mac} dev ${name} dst ${dst} ${flags.join(' ')} ${state}`,
     ),
-  ].sort()
+  ]
 }

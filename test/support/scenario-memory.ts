@@ -8,7 +8,7 @@ import { parseSubnetKey } from '../../src/core/overlay/subnet-key.ts'
 import type { StoredRecord } from '../../src/core/overlay/record.ts'
 import { byHand } from './by-hand.ts'
 import type { Action, ScenarioSettings } from './scenario.ts'
-import { device, ScenarioAgent, underlayAddress, underlayName } from './scenario-agent.ts'
+import { device, device6, placeOf, ScenarioAgent, underlayName } from './scenario-agent.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 /** Longer than a request to etcd or the kernel takes here, shorter than anything that the agent waits for. */
@@ -27,7 +27,9 @@ export class MemoryWorld {
     this.#settings = settings
     this.agent = new ScenarioAgent(this.#time, settings)
     for (const { key, value, leaseId } of records.toSorted(byAge)) this.agent.store.put(key, value, leaseId)
-    this.kernel.addDevice(underlayName, must(Cidr.parse(underlayAddress)))
+    const [first, ...more] = placeOf(settings).underlay.map((text) => must(Cidr.parse(text)))
+    const { index } = this.kernel.addDevice(underlayName, must(first))
+    for (const address of more) this.kernel.addAddress({ link: index, address, scope: 0, secondary: false })
     this.play({ kind: 'start' })
     this.settle()
   }
@@ -40,9 +42,8 @@ export class MemoryWorld {
   /** Rows of ours, as `ip` and `bridge` list them, sorted. */
   tables(): readonly string[] {
     const { namespace } = this.kernel
-    const link = namespace.linkNamed(device)?.index ?? 0
-    return namespace
-      .ours(link)
+    const rows = [device, device6].flatMap((name) => namespace.rowsOn(namespace.linkNamed(name)?.index ?? 0))
+    return [...rows, ...namespace.ourRoutes()]
       .map((row) => printRow(row, namespace.links.get(row.link)?.name ?? '?'))
       .sort()
   }
@@ -100,8 +101,8 @@ export class MemoryWorld {
     this.#time.advance(restMs)
     if (this.#settings.resolve === 'on-miss' && this.#settings.idle === 0) {
       for (const { key } of this.agent.store.records) {
-        const subnet = parseSubnetKey(key)?.subnet
-        if (subnet) this.kernel.send(subnet.address)
+        const { subnet, subnet6 } = parseSubnetKey(key) ?? {}
+        for (const each of [subnet, subnet6]) if (each) this.kernel.send(each.address)
         this.#time.advance(settleMs) // at the bound each host makes another one go
       }
       this.#time.advance(restMs)

@@ -1,4 +1,5 @@
 import { MemoryWorld } from './scenario-memory.ts'
+import { ownKeys } from './scenario-agent.ts'
 import type { Action, Scenario, ScenarioSettings, Step } from './scenario.ts'
 
 type Steps = readonly Pick<Step, 'action'>[]
@@ -40,7 +41,7 @@ const afresh = ({ settings, steps }: Scenario): readonly string[] => {
     ;({ records } = world.agent.store)
     config = world.agent.store.config?.value
   })
-  const others = records.filter(({ key }) => key !== '10.5.1.0-24')
+  const others = records.filter(({ key }) => !ownKeys.includes(key))
   return inWorld(new MemoryWorld(settings, others), (world) => {
     if (config !== undefined) world.play({ kind: 'config', value: config })
     // Whatever somebody else has put into the kernel stays there.
@@ -90,7 +91,7 @@ const reversed = ({ settings, steps }: Scenario): readonly string[] => {
 const independent = (a: { key: string; value: string }, b: { key: string; value: string }): boolean => {
   const claims = ({ key, value }: { key: string; value: string }): readonly string[] => [
     key,
-    ...(value.match(/"(PublicIP|VtepMAC|Node)":"[^"]*"/g) ?? []),
+    ...(value.match(/"(PublicIP|PublicIPv6|VtepMAC|Node)":"[^"]*"/g) ?? []),
   ]
   const those = new Set(claims(b))
   return !claims(a).some((claim) => those.has(claim))

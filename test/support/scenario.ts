@@ -139,17 +139,29 @@ const duration = (text: string): Millis => {
   return time
 }
 
-const keyOf = (subnet: string): string => subnet.replace('/', '-')
+const keyOf = (subnet: string): string => subnet.replaceAll('/', '-').replace(',', '&')
+
+/** `10.5.2.0/24,fc00:0:0:2::/64` and the like: what is of IPv4 and what of IPv6, in that order. */
+const halves = (text: string, ofIpv6: (part: string, place: number) => boolean) => {
+  const parts = text.split(',')
+  return { ipv4: parts.find((part, i) => !ofIpv6(part, i)), ipv6: parts.find((part, i) => ofIpv6(part, i)) }
+}
 
 /** The value that a host of ours writes, or flannel if there is no node. */
-const valueOf = (terms: { via: string; mac: string | undefined; node: string | undefined }): string =>
-  JSON.stringify({
-    PublicIP: terms.via,
-    PublicIPv6: null,
+const valueOf = (terms: { via: string; mac: string | undefined; node: string | undefined }): string => {
+  const via = halves(terms.via, (part) => part.includes(':'))
+  const mac = halves(terms.mac ?? '', (_, place) => place === 1 || via.ipv4 === undefined)
+  const vtep = (address: string | undefined) =>
+    address === undefined || address === '' ? undefined : { VNI: 1, VtepMAC: address }
+  return JSON.stringify({
+    PublicIP: via.ipv4 ?? null,
+    PublicIPv6: via.ipv6 ?? null,
     BackendType: terms.mac === undefined ? 'host-gw' : 'vxlan',
-    BackendData: terms.mac === undefined ? undefined : { VNI: 1, VtepMAC: terms.mac },
+    BackendData: vtep(mac.ipv4),
+    BackendV6Data: vtep(mac.ipv6),
     Node: terms.node,
   })
+}
 
 const readers: readonly (readonly [RegExp, (...words: string[]) => Action])[] = [
   [/^(start|stop|restart)$/, (kind) => ({ kind: kind === 'start' || kind === 'stop' ? kind : 'restart' })],

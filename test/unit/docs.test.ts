@@ -148,7 +148,8 @@ describe('commands shown in the pages', () => {
       'TWEED_TALLY',
     ]
     for (const page of pages)
-      for (const [name] of read(page).matchAll(/\bTWEED_[A-Z_]+[A-Z]/g)) expect(known, page).to.include(name)
+      for (const [name] of read(page).matchAll(/\bTWEED_[A-Z0-9_]+[A-Z0-9]/g))
+        expect(known, page).to.include(name)
   })
 })
 

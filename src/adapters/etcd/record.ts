@@ -15,6 +15,12 @@ export const keysBelow = (prefix: string): Keys => {
   return { config: `${trimmed}/config`, subnets: `${trimmed}/subnets/` }
 }
 
+/** Of an IPv6-only network: flannel can't read its keys, and must not see them. */
+export const keysOfIpv6Only = (prefix: string): Keys => {
+  const { config } = keysBelow(prefix)
+  return { config, subnets: `${prefix.replace(/\/+$/, '')}/ipv6/subnets/` }
+}
+
 /** `skip` bytes of the key are the prefix. Text is copied out, or each record would hold its whole response in memory. */
 export const storedRecord = (kv: IKeyValue, skip: number): StoredRecord => ({
   key: kv.key.toString('utf8', skip),

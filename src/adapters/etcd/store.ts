@@ -6,7 +6,15 @@ import { openPool, type EndpointPool } from './endpoint-pool.ts'
 import type { Login, TlsFiles } from './endpoint.ts'
 import { toFault } from './faults.ts'
 import { grant$, keepAlive$, revoke$ } from './lease.ts'
-import { configEvent, keysBelow, recordEvent, storedConfig, storedRecord, type Keys } from './record.ts'
+import {
+  configEvent,
+  keysBelow,
+  keysOfIpv6Only,
+  recordEvent,
+  storedConfig,
+  storedRecord,
+  type Keys,
+} from './record.ts'
 import { needs, request$ } from './request.ts'
 import { prefixRange, snapshot$ } from './snapshot.ts'
 import { claim$, putConfig$, release$ } from './transaction.ts'
@@ -35,21 +43,39 @@ const deadlineMs = 4000
 export const openLeaseStore = (options: LeaseStoreOptions): LeaseStore & { close(): void } => {
   const addresses = parseEndpoints(options.endpoints)
   if ('bad' in addresses) throw new RangeError(`not an etcd endpoint: '${addresses.bad}'`)
-  const keys = keysBelow(options.prefix)
   const pool = openPool(addresses, { deadlineMs, login: options.login, tls: tlsFiles(options.tls) })
   const closed$ = new Subject<void>()
-  const open$ = <T>(stream$: Observable<T>) => stream$.pipe(takeUntil(closed$))
   options.renewals$?.pipe(takeUntil(closed$)).subscribe({
     next: (tls) => pool.renew(tlsFiles(tls)),
     error: (error: unknown) => closed$.error(error),
   })
-  const skip = Buffer.byteLength(keys.subnets)
+  const { prefix, auditMs } = options
   return {
+    ...storeOn({ pool, keys: keysBelow(prefix), auditMs, closed$ }),
+    ipv6Only: storeOn({ pool, keys: keysOfIpv6Only(prefix), auditMs, closed$ }),
+    close: () => {
+      closed$.next()
+      pool.close()
+    },
+  }
+}
+
+interface StoreParts {
+  readonly pool: EndpointPool
+  readonly keys: Keys
+  readonly auditMs: number | undefined
+  readonly closed$: Observable<void>
+}
+
+const storeOn = ({ pool, keys, auditMs, closed$ }: StoreParts): LeaseStore => {
+  const open$ = <T>(stream$: Observable<T>) => stream$.pipe(takeUntil(closed$))
+  const skip = Buffer.byteLength(keys.subnets)
+  const store: LeaseStore = {
     config$: open$(
       watchRange$(pool, { start: Buffer.from(keys.config), end: undefined }).pipe(mapValue(configEvent)),
     ),
     records$: open$(
-      watchRange$(pool, prefixRange(keys.subnets), options.auditMs).pipe(
+      watchRange$(pool, prefixRange(keys.subnets), auditMs).pipe(
         mapValue((event) => recordEvent(event, skip)),
       ),
     ),
@@ -61,11 +87,11 @@ export const openLeaseStore = (options: LeaseStoreOptions): LeaseStore & { close
     release$: (key, modRevision) => open$(release$(pool, keys, { key, modRevision })),
     cutFrom: (ips) => pool.cutFrom(ips.map(Ip.print)),
     putConfig$: (value, modRevision) => open$(putConfig$(pool, keys, { value, modRevision })),
-    close: () => {
-      closed$.next()
-      pool.close()
+    get ipv6Only() {
+      return store
     },
   }
+  return store
 }
 
 /** Configuration and records at one revision; started again if that revision is compacted while it is read. */

@@ -43,6 +43,8 @@ const has = (value: unknown, shape: Shape): boolean =>
 
 const isSavedState = (value: unknown): value is SavedState =>
   has(value, { node: 'string', publicIp: 'string', device: 'string', vtepMac: 'string' }) &&
+  ((value as SavedState).ipv6 === undefined ||
+    has((value as SavedState).ipv6, { publicIp: 'string', device: 'string', vtepMac: 'string' })) &&
   has((value as SavedState).config, { value: 'string', modRevision: 'number' }) &&
   has((value as SavedState).lease, { key: 'string', leaseId: 'string', modRevision: 'number' })
 

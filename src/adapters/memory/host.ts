@@ -51,8 +51,9 @@ export class MemoryHost implements Host {
   nodeId(): string {
     return this.#node
   }
-  vtepMac(): Mac {
-    return this.#vtepMac
+  /** That of the IPv6 device is another: 02:00:00:00:06:01 beside 02:00:00:00:00:01. */
+  vtepMac(seed: string): Mac {
+    return seed === this.#node ? this.#vtepMac : (Mac.of(this.#vtepMac + 0x600) ?? this.#vtepMac)
   }
   forward$(): Observable<boolean> {
     return defer(() => of(this.forwards))

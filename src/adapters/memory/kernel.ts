@@ -91,7 +91,7 @@ export class MemoryKernel implements Kernel {
     return this.#request$(() => {
       const links = [...this.namespace.links.values()]
       const defaultLink = links.find((link) => !link.loopback && !link.vxlan)?.index
-      return { links, addresses: [...this.namespace.addresses], defaultLink }
+      return { links, addresses: [...this.namespace.addresses], defaultLink, defaultLink6: defaultLink }
     })
   }
 
@@ -182,8 +182,9 @@ export class MemoryKernel implements Kernel {
   changeLink(name: string, change: Partial<Pick<LinkFacts, 'up' | 'mac' | 'mtuBytes'>>): void {
     const before = this.namespace.linkNamed(name)
     if (!before) return
-    const { link, flushed } = this.namespace.changeLink(before, change)
+    const { link, flushed, lost } = this.namespace.changeLink(before, change)
     for (const row of flushed) this.#say({ kind: 'row', verb: 'remove', row, by: 0 })
+    for (const address of lost) this.#say({ kind: 'address', verb: 'remove', address })
     this.#say({ kind: 'link', verb: 'add', link })
   }
 

@@ -54,6 +54,9 @@ export class MemoryLeaseStore implements LeaseStore {
     }
   })
 
+  /** One map serves both: a key tells by itself of which kind of network it is. */
+  readonly ipv6Only = this
+
   constructor({ latencyMs = 1 }: MemoryLeaseStoreOptions = {}) {
     this.#latencyMs = latencyMs
   }

@@ -9,7 +9,7 @@ import {
   sameRow,
 } from '../../core/kernel/rows.ts'
 import { Cidr, type CidrKey } from '../../core/net/cidr.ts'
-import type { Ip } from '../../core/net/ip.ts'
+import { type Family, Ip } from '../../core/net/ip.ts'
 import type { Mac } from '../../core/net/mac.ts'
 import type { NextHop } from '../../core/overlay/reach.ts'
 import type { Millis } from '../../core/time.ts'
@@ -62,17 +62,25 @@ export class Namespace {
     return link
   }
 
-  /** Down takes neighbours and IPv4 routes (fib_frontend.c: fib_disable_ip), another MAC the neighbours (arp_netdev_event). */
+  /**
+   * Down takes neighbours, routes (fib_frontend.c: fib_disable_ip) and IPv6 addresses (addrconf.c: addrconf_ifdown),
+   * another MAC the neighbours (arp_netdev_event).
+   */
   changeLink(
     link: LinkFacts,
     change: Partial<LinkFacts>,
-  ): { readonly link: LinkFacts; readonly flushed: readonly Row[] } {
+  ): {
+    readonly link: LinkFacts
+    readonly flushed: readonly Row[]
+    readonly lost: readonly InterfaceAddress[]
+  } {
     const changed = { ...link, ...change, index: link.index }
     this.links.set(link.index, changed)
     const wentDown = link.up && !changed.up
     if (wentDown) this.#flushRoutes(link.index)
     const flushed = wentDown || link.mac !== changed.mac ? this.#flushNeighbours(link.index) : []
-    return { link: changed, flushed }
+    const lost = wentDown ? this.#takeAddresses((a) => a.link === link.index && a.address.family === 6) : []
+    return { link: changed, flushed, lost }
   }
 
   /** A device takes everything of its own with it. */
@@ -80,20 +88,23 @@ export class Namespace {
     this.links.delete(index)
     this.#flushRoutes(index)
     this.#fdb.delete(index)
-    for (let i = this.addresses.length - 1; i >= 0; i--)
-      if (this.addresses[i]?.link === index) this.addresses.splice(i, 1)
+    this.#takeAddresses(({ link }) => link === index)
     return this.#flushNeighbours(index)
   }
 
-  /** Without its last IPv4 address a device loses routes and neighbours (fib_frontend.c: fib_inetaddr_event). */
+  /** Without its last IPv4 address a device loses routes and neighbours (fib_frontend.c: fib_inetaddr_event); IPv6 keeps them. */
   removeAddress(address: InterfaceAddress): readonly Row[] {
-    const at = this.addresses.findIndex(
-      (a) => a.link === address.link && Cidr.equals(a.address, address.address),
-    )
-    if (at >= 0) this.addresses.splice(at, 1)
+    this.#takeAddresses((a) => a.link === address.link && Cidr.equals(a.address, address.address))
+    if (address.address.family === 6) return []
     if (this.addresses.some((a) => a.link === address.link && a.address.family === 4)) return []
-    this.#flushRoutes(address.link)
-    return this.#flushNeighbours(address.link)
+    this.#flushRoutes(address.link, 4)
+    return this.#flushNeighbours(address.link, 4)
+  }
+
+  #takeAddresses(which: (address: InterfaceAddress) => boolean): readonly InterfaceAddress[] {
+    const taken = this.addresses.filter(which)
+    for (const address of taken) this.addresses.splice(this.addresses.indexOf(address), 1)
+    return taken
   }
 
   /** What is wanted of a device, as far as this kernel knows of it. */
@@ -226,14 +237,16 @@ export class Namespace {
     )
   }
 
-  #flushNeighbours(link: number): readonly Row[] {
-    const flushed = this.#ourNeighbours(link)
-    this.#neighbours.delete(link)
+  #flushNeighbours(link: number, family?: Family): readonly Row[] {
+    const flushed = this.#ourNeighbours(link).filter(({ ip }) => !family || Ip.family(ip) === family)
+    const table = tableOf(this.#neighbours, link)
+    for (const ip of [...table.keys()]) if (!family || Ip.family(ip) === family) table.delete(ip)
     return flushed
   }
 
-  #flushRoutes(link: number): void {
-    for (const [key, { row }] of this.#routes) if (row.link === link) this.#routes.delete(key)
+  #flushRoutes(link: number, family?: Family): void {
+    for (const [key, { row }] of this.#routes)
+      if (row.link === link && (!family || row.dst.family === family)) this.#routes.delete(key)
   }
 }
 

@@ -13,7 +13,7 @@ const VXLAN = {
 } as const // prettier-ignore
 const IFF = { up: 1, loopback: 8, running: 0x40 } as const
 const IFA = { address: 1, local: 2, flags: 8 } as const
-const IFA_F_SECONDARY = 1
+const IFA_F = { secondary: 1, optimistic: 4, dadFailed: 8, deprecated: 0x20, tentative: 0x40 } as const
 
 /** What the adapter needs to know of a device beyond what its port reports. */
 export interface LinkDetail extends LinkFacts {
@@ -131,6 +131,11 @@ export function readAddress(b: Buffer, start: number, end: number): InterfaceAdd
     link: u32(b, at + 4),
     address: Cidr.of(own, b[at + 1] ?? 0),
     scope: b[at + 3] ?? 0,
-    secondary: (flags & IFA_F_SECONDARY) !== 0,
+    secondary: (flags & IFA_F.secondary) !== 0, // if_addr.h: for IPv6 the same bit is "temporary"
+    unusable: isUnusable(flags),
   }
 }
+
+const isUnusable = (flags: number): boolean =>
+  (flags & (IFA_F.deprecated | IFA_F.dadFailed)) !== 0 ||
+  (flags & (IFA_F.tentative | IFA_F.optimistic)) === IFA_F.tentative

@@ -8,7 +8,7 @@ import { type Dumper, listRoutes } from './dump.ts'
 import { KernelError } from './faults.ts'
 import { linkRequest, routeRequest } from './link-messages.ts'
 import type { Requests } from './requests.ts'
-import { AF_INET, HEADER_BYTES, RTA, RTM, eachAttribute, readIp, s32 } from './wire.ts'
+import { AF_INET, AF_INET6, HEADER_BYTES, RTA, RTM, eachAttribute, readIp, s32 } from './wire.ts'
 
 export const listLinks = (dumper: Dumper): Promise<LinkDetail[]> =>
   dumper.list(RTM.getLink, linkRequest(0), readLink)
@@ -23,11 +23,16 @@ export async function listAddresses(dumper: Dumper, link = 0): Promise<Interface
 export async function interfaces(dumper: Dumper): Promise<Interfaces> {
   const links = await listLinks(dumper)
   const addresses = await listAddresses(dumper)
-  const defaults = await listRoutes(dumper, { family: AF_INET, protocol: 0 }, (b, start, end) =>
+  const defaultLink = await defaultLinkOf(dumper, AF_INET)
+  const defaultLink6 = await defaultLinkOf(dumper, AF_INET6)
+  return { links, addresses, defaultLink, defaultLink6 }
+}
+
+async function defaultLinkOf(dumper: Dumper, family: number): Promise<number | undefined> {
+  const defaults = await listRoutes(dumper, { family, protocol: 0 }, (b, start, end) =>
     b[start + HEADER_BYTES + 1] === 0 ? readRoute(b, start, end) : undefined,
   )
-  const best = defaults.sort((a, b) => a.metric - b.metric)[0]
-  return { links, addresses, defaultLink: best?.row.link }
+  return defaults.sort((a, b) => a.metric - b.metric)[0]?.row.link
 }
 
 const noWay: ReadonlySet<number> = new Set([

@@ -1,12 +1,13 @@
 import { constants } from 'node:os'
 import { Fault } from '../../core/fault.ts'
-import type { EnsuredLink, VxlanSpec } from '../../core/kernel/link.ts'
+import type { EnsuredLink, VxlanFacts, VxlanSpec } from '../../core/kernel/link.ts'
 import { Cidr } from '../../core/net/cidr.ts'
 import { Ip } from '../../core/net/ip.ts'
 import type { LinkDetail } from './decode-link.ts'
 import type { Dumper } from './dump.ts'
 import { Failed, KernelError } from './faults.ts'
 import { listAddresses, listLinks } from './interfaces.ts'
+import { setIpv6Device } from './ipv6-device.ts'
 import * as message from './link-messages.ts'
 import { differingTables, setParameters } from './neighbour-parameters.ts'
 import type { Requests } from './requests.ts'
@@ -95,8 +96,14 @@ async function create(wire: Wire, spec: VxlanSpec, did: 'created' | 'recreated')
 async function occupier({ dumper }: Wire, spec: VxlanSpec, error: unknown): Promise<LinkDetail | undefined> {
   if (!(error instanceof KernelError) || error.complaint.errno !== constants.errno.EEXIST) return undefined
   const links = await listLinks(dumper)
-  return links.find(({ vxlan }) => vxlan?.vni === spec.vni && vxlan.port === spec.port)
+  // A device of the other family may carry the same: it has a socket of its own.
+  return links.find(
+    ({ vxlan }) => vxlan?.vni === spec.vni && vxlan.port === spec.port && sameFamily(vxlan, spec),
+  )
 }
+
+const sameFamily = ({ local }: VxlanFacts, spec: VxlanSpec): boolean =>
+  local === undefined || Ip.family(local) === Ip.family(spec.local)
 
 const occupied = (other: LinkDetail, spec: VxlanSpec): Fault =>
   Fault.of(
@@ -132,7 +139,7 @@ async function adjust({ requests }: Wire, link: LinkDetail, spec: VxlanSpec): Pr
 
 /** Neighbour parameters, addresses, up: in this order, since the first packet may follow at once. */
 async function furnish({ requests, dumper }: Wire, link: LinkDetail, spec: VxlanSpec): Promise<number> {
-  let writes = 0
+  let writes = spec.family === 6 ? await setIpv6Device(spec.name) : 0
   for (const table of await differingTables(dumper, link.index)) {
     await setParameters(requests, link.index, table)
     writes++

@@ -60,5 +60,8 @@ export interface InterfaceAddress {
   readonly address: Cidr
   /** 0 global, 253 link, 254 host (rtnetlink(7)). */
   readonly scope: number
+  /** A further address of a prefix; in IPv6 a temporary one (RFC 8981), which changes every day. */
   readonly secondary: boolean
+  /** Not to be used yet, or any more: tentative, duplicate or deprecated (RFC 4862). */
+  readonly unusable?: boolean
 }

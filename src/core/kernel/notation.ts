@@ -30,8 +30,8 @@ function words(row: Row, device: string): readonly [string, string] {
     case 'neighbour':
       return ['ip neigh', `${Ip.print(row.ip)} lladdr ${Mac.print(row.mac)} nud ${row.state} dev ${device}`]
     case 'route': {
-      const way =
-        row.via === undefined ? `dev ${device} scope link` : `via ${Ip.print(row.via)} dev ${device} onlink`
+      const onLink = row.dst.family === 4 ? `dev ${device} scope link` : `dev ${device}` // IPv6 has no scopes
+      const way = row.via === undefined ? onLink : `via ${Ip.print(row.via)} dev ${device} onlink`
       return ['ip route', `${Cidr.print(row.dst)} ${way} proto ${String(routeProtocol)}`]
     }
   }

@@ -33,9 +33,19 @@ const firstAddress = (subnet: Cidr4 | Cidr6): Cidr =>
     ? { ...subnet, address: Ipv4.of(subnet.address + 1) }
     : { ...subnet, address: Ipv6.of(subnet.address + 1n) }
 
-/** The subnet that an earlier run, of flannel too, has written. */
-export const previousSubnet = (subnetEnv: string): Cidr4 | undefined => {
-  const match = /^FLANNEL_SUBNET=(\S+)$/m.exec(subnetEnv)
+/** The subnets that an earlier run, of flannel too, has written. */
+export const previousSubnets = (subnetEnv: string): SubnetKey | undefined => {
+  const subnet = networkIn(subnetEnv, 'FLANNEL_SUBNET')
+  const subnet6 = networkIn(subnetEnv, 'FLANNEL_IPV6_SUBNET')
+  if (!subnet && !subnet6) return undefined
+  return {
+    subnet: subnet?.family === 4 ? subnet : undefined,
+    subnet6: subnet6?.family === 6 ? subnet6 : undefined,
+  }
+}
+
+const networkIn = (subnetEnv: string, name: string): Cidr | undefined => {
+  const match = new RegExp(String.raw`^${name}=(\S+)$`, 'm').exec(subnetEnv)
   const cidr = match?.[1] === undefined ? undefined : Cidr.parse(match[1])
-  return cidr?.family === 4 ? Cidr.network(cidr) : undefined
+  return cidr && Cidr.network(cidr)
 }

@@ -5,14 +5,21 @@ import type { SubnetKey } from './record.ts'
 
 // Flannel's own pattern is not anchored at the start and takes any character for two of the dots; we want the
 // key exactly as flannel and we write it, so that two spellings never stand for one subnet.
-const pattern = /^([\d.]{7,15})-(0|[1-9]\d?)(?:&([\da-f:]{2,39})-(\d{1,3}))?$/
+const dashed4 = String.raw`([\d.]{7,15})-(0|[1-9]\d?)`
+const dashed6 = String.raw`([\da-f:]{2,39})-(\d{1,3})`
+const pattern = new RegExp(`^(?:${dashed4}(?:&${dashed6})?|${dashed6})$`)
 
-/** `10.5.52.0-24` or `10.5.52.0-24&fc00:0:0:1::-64`, canonical and without host bits; all else is undefined. */
+/**
+ * `10.5.52.0-24`, `10.5.52.0-24&fc00:0:0:1::-64` or, which is ours alone, `fc00:0:0:1::-64`: canonical and without
+ * host bits; all else is undefined.
+ */
 export const parseSubnetKey = (text: string): SubnetKey | undefined => {
-  const [, address4 = '', length4 = '', address6, length6] = pattern.exec(text) ?? []
-  const subnet = parse4(address4, Number(length4))
+  const match = pattern.exec(text)
+  if (!match) return undefined
+  const [, address4, length4, address, length, address6 = address, length6 = length] = match
+  const subnet = address4 === undefined ? undefined : parse4(address4, Number(length4))
   const subnet6 = address6 === undefined ? undefined : parse6(address6, Number(length6))
-  if (!subnet || (address6 !== undefined && !subnet6)) return undefined
+  if ((address4 !== undefined && !subnet) || (address6 !== undefined && !subnet6)) return undefined
   const key = { subnet, subnet6 }
   // What IPv4's parser takes has one spelling only; IPv6 has many.
   return !subnet6 || printSubnetKey(key) === text ? key : undefined

@@ -1,5 +1,5 @@
 import { Cidr } from '../net/cidr.ts'
-import { Ip, isIpv4 } from '../net/ip.ts'
+import { type Family, Ip, isIpv4 } from '../net/ip.ts'
 import type { Ipv4 } from '../net/ipv4.ts'
 import type { Ipv6 } from '../net/ipv6.ts'
 import type { InterfaceAddress, LinkFacts } from '../kernel/link.ts'
@@ -15,6 +15,8 @@ export interface Underlay {
 
 /** How the user names the interface; the first that matches wins, in this order. */
 export interface UnderlayChoice {
+  /** Of which it must have an address: IPv4, unless the network has none. */
+  readonly family: Family
   /** Names or addresses, as flannel's `--iface`. */
   readonly names: readonly string[]
   /** Matched against names, then addresses, as flannel's `--iface-regex`. */
@@ -27,63 +29,87 @@ export interface InterfaceTable {
   readonly links: readonly LinkFacts[]
   readonly addresses: readonly InterfaceAddress[]
   readonly defaultLink: number | undefined
+  readonly defaultLink6: number | undefined
 }
 
 /** The chosen interface, or a sentence that says what was looked for and what there is. */
 export const chooseUnderlay = (table: InterfaceTable, choice: UnderlayChoice): Underlay | string => {
+  const { family } = choice
   const wanted = [
     ...choice.names.map((n) => `--iface ${n}`),
     ...choice.patterns.map((p) => `--iface-regex ${p.source}`),
   ]
   for (const name of choice.names) {
-    const found = byName(table, name)
+    const found = byName(table, name, family)
     if (found) return found
   }
   for (const pattern of choice.patterns) {
-    const found = byPattern(table, pattern)
+    const found = byPattern(table, pattern, family)
     if (found) return found
   }
   if (choice.reach) {
     const { link, source } = choice.reach
     return (
-      ofLink(table, link, source) ?? `the interface that reaches --iface-can-reach has no usable IPv4 address`
+      ofLink(table, link, { family, preferred: source }) ??
+      `the interface that reaches --iface-can-reach has no usable IPv${family} address`
     )
   }
   if (wanted.length > 0) return `no interface matches ${wanted.join(', ')}; there are ${listed(table)}`
-  if (table.defaultLink === undefined)
-    return `there is no IPv4 default route to tell the interface; name it with --iface; there are ${listed(table)}`
+  const defaultLink = family === 4 ? table.defaultLink : table.defaultLink6
+  if (defaultLink === undefined)
+    return `there is no IPv${family} default route to tell the interface; name it with --iface; there are ${listed(table)}`
   return (
-    ofLink(table, table.defaultLink) ??
-    'the interface of the default route has no usable IPv4 address; name one with --iface'
+    ofLink(table, defaultLink, { family }) ??
+    `the interface of the default route has no usable IPv${family} address; name one with --iface`
   )
 }
 
-function byName(table: InterfaceTable, name: string): Underlay | undefined {
+function byName(table: InterfaceTable, name: string, family: Family): Underlay | undefined {
   const link = table.links.find((l) => l.name === name)
-  if (link) return ofLink(table, link.index)
-  const ip = Ip.parse(name)
-  const owner = ip === undefined ? undefined : table.addresses.find((a) => a.address.address === ip)
-  return owner && ofLink(table, owner.link, ip)
+  if (link) return ofLink(table, link.index, { family })
+  const preferred = Ip.parse(name)
+  const owner =
+    preferred === undefined ? undefined : table.addresses.find((a) => a.address.address === preferred)
+  return owner && ofLink(table, owner.link, { family, preferred })
 }
 
-function byPattern(table: InterfaceTable, pattern: RegExp): Underlay | undefined {
-  for (const link of table.links) if (pattern.test(link.name)) return ofLink(table, link.index)
+function byPattern(table: InterfaceTable, pattern: RegExp, family: Family): Underlay | undefined {
+  for (const link of table.links) if (pattern.test(link.name)) return ofLink(table, link.index, { family })
   const hit = table.addresses.find((a) => pattern.test(Ip.print(a.address.address)))
-  return hit && ofLink(table, hit.link, hit.address.address)
+  return hit && ofLink(table, hit.link, { family, preferred: hit.address.address })
+}
+
+/** Of the link, with the address of each family that serves best; nothing without one of the `family`. */
+function ofLink(
+  table: InterfaceTable,
+  index: number,
+  { family, preferred }: { readonly family: Family; readonly preferred?: Ip | undefined },
+): Underlay | undefined {
+  const link = table.links.find((l) => l.index === index)
+  const own = table.addresses.filter((a) => a.link === index)
+  const address = best4(own, preferred)
+  const address6 = best6(own, preferred)
+  if (!link || (family === 4 ? address : address6) === undefined) return undefined
+  return { link: index, name: link.name, address, address6, mtuBytes: link.mtuBytes }
 }
 
 /** Primary global addresses come first, as the kernel's own source address selection has it. */
-function ofLink(table: InterfaceTable, index: number, preferred?: Ip): Underlay | undefined {
-  const link = table.links.find((l) => l.index === index)
-  const own = table.addresses.filter((a) => a.link === index && a.address.family === 4)
+function best4(own: readonly InterfaceAddress[], preferred: Ip | undefined): Ipv4 | undefined {
+  const all = own.filter((a) => a.address.family === 4)
   const best =
-    own.find((a) => a.address.address === preferred) ??
-    own.find((a) => a.scope === 0 && !a.secondary) ??
-    own.find((a) => !a.secondary)
+    all.find((a) => a.address.address === preferred) ??
+    all.find((a) => a.scope === 0 && !a.secondary) ??
+    all.find((a) => !a.secondary)
   const address = best?.address.address
-  return link && address !== undefined && isIpv4(address)
-    ? { link: index, name: link.name, address, address6: undefined, mtuBytes: link.mtuBytes }
-    : undefined
+  return address !== undefined && isIpv4(address) ? address : undefined
+}
+
+/** A link-local address is none without its interface, and a temporary one is another tomorrow (RFC 8981). */
+function best6(own: readonly InterfaceAddress[], preferred: Ip | undefined): Ipv6 | undefined {
+  const all = own.filter((a) => a.address.family === 6 && a.scope === 0 && !a.unusable)
+  const best = all.find((a) => a.address.address === preferred) ?? all.find((a) => !a.secondary) ?? all.at(0)
+  const address = best?.address.address
+  return address !== undefined && !isIpv4(address) ? address : undefined
 }
 
 const listed = (table: InterfaceTable): string =>

@@ -59,6 +59,12 @@ export const overlayMtuBytes = (specs: readonly VxlanSpec[], underlay: Underlay)
 
 export const deviceName = (vni: number): string => `tweed.${String(vni)}`
 
-/** As flannel's `flannel.1` and `flannel-v6.1`. */
-export const deviceName6 = (name: string): string =>
-  name.includes('.') ? name.replace('.', '-v6.') : `${name}-v6`
+/** As flannel's `flannel.1` and `flannel-v6.1`; shorter where that is longer than a name may be. */
+export const deviceName6 = (name: string): string => {
+  const [before = '', ...after] = name.split('.')
+  const named = [`${before}-v6`, ...after].join('.')
+  if (named.length <= longestName) return named
+  const short = [`${before}6`, ...after].join('.')
+  return short.length <= longestName ? short : `${name.slice(0, longestName - 3)}-v6`
+}
+const longestName = 15 // if.h: IFNAMSIZ, less the NUL

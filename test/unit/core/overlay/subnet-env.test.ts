@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { previousSubnet, printSubnetEnv } from '../../../../src/core/overlay/subnet-env.ts'
+import { previousSubnets, printSubnetEnv } from '../../../../src/core/overlay/subnet-env.ts'
 import { cidr4, cidr6, config, dualConfig } from './fixtures.ts'
 
 const written = { mtuBytes: 1450, masquerade: false }
@@ -29,27 +29,31 @@ describe('printSubnetEnv of a host that masquerades', () => {
   })
 })
 
-describe('previousSubnet', () => {
+describe('previousSubnets', () => {
+  const ofIpv4 = { subnet: cidr4('10.5.72.0/24'), subnet6: undefined }
+  const both = { ...ofIpv4, subnet6: cidr6('fc00:0:0:7::/64') }
+
   it('reads back what was written', () => {
-    const subnet = cidr4('10.5.72.0/24')
-    expect(previousSubnet(printSubnetEnv(config(), { subnet, subnet6: undefined }, written))).to.deep.equal(
-      subnet,
-    )
+    expect(previousSubnets(printSubnetEnv(config(), ofIpv4, written))).to.deep.equal(ofIpv4)
+    expect(previousSubnets(printSubnetEnv(dualConfig(), both, written))).to.deep.equal(both)
   })
 
   it('reads what a dual stack flannel wrote, in whatever order', () => {
-    const text = 'FLANNEL_IPV6_SUBNET=fc00::1/64\nFLANNEL_MTU=1450\nFLANNEL_SUBNET=10.5.9.1/24\n'
-    expect(previousSubnet(text)).to.deep.equal(cidr4('10.5.9.0/24'))
+    const text = 'FLANNEL_IPV6_SUBNET=fc00:0:0:7::1/64\nFLANNEL_MTU=1450\nFLANNEL_SUBNET=10.5.72.1/24\n'
+    expect(previousSubnets(text)).to.deep.equal(both)
+  })
+
+  it('reads IPv6 alone', () => {
+    expect(previousSubnets('FLANNEL_IPV6_SUBNET=fc00:0:0:7::1/64\n')).to.deep.equal({
+      ...both,
+      subnet: undefined,
+    })
   })
 
   it('reads nothing out of anything else', () => {
-    for (const text of [
-      '',
-      'FLANNEL_SUBNET=',
-      'FLANNEL_SUBNET=fc00::1/64',
-      '#FLANNEL_SUBNET=10.5.9.1/24',
-      '\0\0',
-    ])
-      expect(previousSubnet(text), JSON.stringify(text)).to.equal(undefined)
+    for (const text of ['', 'FLANNEL_SUBNET=', '#FLANNEL_SUBNET=10.5.9.1/24', '\0\0'])
+      expect(previousSubnets(text), JSON.stringify(text)).to.equal(undefined)
+    const swapped = previousSubnets('FLANNEL_SUBNET=fc00::1/64\n')
+    expect(swapped?.subnet).to.equal(undefined)
   })
 })

@@ -6,7 +6,7 @@ import {
   type InterfaceTable,
   type UnderlayChoice,
 } from '../../../../src/core/overlay/underlay.ts'
-import { cidr4, cidr6, ip4, must } from './fixtures.ts'
+import { cidr4, cidr6, ip4, ip6, must } from './fixtures.ts'
 
 const linkOf = (index: number, name: string, mtuBytes = 1500): LinkFacts => ({
   ...{ index, name, kind: '', mac: undefined, mtuBytes, up: true, running: true, loopback: name === 'lo' },
@@ -27,12 +27,16 @@ const table: InterfaceTable = {
     at(3, cidr4('198.51.100.1/24')),
   ],
   defaultLink: 2,
+  defaultLink6: 2,
 }
-const nothing: UnderlayChoice = { names: [], patterns: [], reach: undefined }
+const nothing: UnderlayChoice = { family: 4, names: [], patterns: [], reach: undefined }
 const choose = (choice: Partial<UnderlayChoice> = {}, change: Partial<InterfaceTable> = {}) =>
   chooseUnderlay({ ...table, ...change }, { ...nothing, ...choice })
 
-const eth0 = { link: 2, name: 'eth0', address: ip4('192.0.2.1'), address6: undefined, mtuBytes: 1500 }
+const eth0 = {
+  ...{ link: 2, name: 'eth0', address: ip4('192.0.2.1'), address6: ip6('2001:db8::1') },
+  mtuBytes: 1500,
+}
 const eth1 = { link: 3, name: 'eth1', address: ip4('198.51.100.1'), address6: undefined, mtuBytes: 9000 }
 
 describe('chooseUnderlay', () => {
