@@ -1,4 +1,4 @@
-import { Ip, isIpv4 } from '../core/net/ip.ts'
+import { type Family, Ip } from '../core/net/ip.ts'
 import type { Ipv4 } from '../core/net/ipv4.ts'
 import type { SubnetKey } from '../core/overlay/record.ts'
 import { parseSubnets } from '../core/overlay/subnet-key.ts'
@@ -94,13 +94,16 @@ const yesOrNo = (
     marks,
   )
 
-const ipv4 = (words: Words, marks?: Marks): Setting<Ipv4 | undefined> =>
-  make(
+const address = <A extends Ip>(
+  [family, words]: readonly [Family, Words],
+  marks?: Marks,
+): Setting<A | undefined> =>
+  make<A | undefined>(
     words,
-    'must be an IPv4 address',
+    `must be an IPv${family} address`,
     ([given = '']) => {
       const ip = Ip.parse(given)
-      return ip !== undefined && isIpv4(ip) ? ip : undefined
+      return ip !== undefined && Ip.family(ip) === family ? (ip as A) : undefined
     },
     marks,
   )
@@ -173,17 +176,12 @@ export const settings = {
     ([given = '']) => Ip.parse(given),
     agentOnly,
   ),
-  'public-ip': ipv4(
-    ['<address>', 'address that peers send to (default: that of the underlay interface)'],
+  'public-ip': address<Ipv4>(
+    [4, ['<address>', 'address that peers send to (default: that of the underlay interface)']],
     agentOnly,
   ),
-  'public-ipv6': make<Ipv6 | undefined>(
-    ['<address>', 'IPv6 address that peers send to (default: that of the underlay interface)'],
-    'must be an IPv6 address',
-    ([given = '']) => {
-      const ip = Ip.parse(given)
-      return ip !== undefined && !isIpv4(ip) ? ip : undefined
-    },
+  'public-ipv6': address<Ipv6>(
+    [6, ['<address>', 'IPv6 address that peers send to (default: that of the underlay interface)']],
     agentOnly,
   ),
   'subnet-file': text([

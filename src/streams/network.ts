@@ -13,9 +13,8 @@ import {
   timer,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
-import { judgeConfigChange } from '../core/overlay/config-change.ts'
+import { type HeldSubnets, judgeConfigChange } from '../core/overlay/config-change.ts'
 import { type NetworkConfig, parseNetworkConfig } from '../core/overlay/network-config.ts'
-import type { OwnLease } from '../core/overlay/own.ts'
 import { printComplaint } from '../core/parsed.ts'
 import type { LeaseStore, StoredConfig, StoreEvent } from '../ports/lease-store.ts'
 
@@ -43,7 +42,7 @@ const patienceMs = 3000
 export const network$ = (options: {
   readonly store: Pick<LeaseStore, 'config$'>
   readonly saved: StoredConfig | undefined
-  readonly lease: () => Pick<OwnLease, 'subnet'> | undefined
+  readonly lease: () => HeldSubnets | undefined
 }): Observable<NetworkState> => {
   const config$ = options.store.config$.pipe(share())
   const fromLastRun$ = defer(() => (options.saved ? of(value(options.saved)) : EMPTY))
@@ -94,7 +93,7 @@ const orLastRun = (state: NetworkState, saved: StoredConfig | undefined): Networ
 export const adopt = (
   state: NetworkState,
   stored: StoredConfig | undefined,
-  lease: Pick<OwnLease, 'subnet'> | undefined,
+  lease: HeldSubnets | undefined,
 ): NetworkState => {
   if (!stored) return keep(state, Fault.of('config-missing'))
   const parsed = parseNetworkConfig(stored.value)

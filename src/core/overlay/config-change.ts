@@ -1,5 +1,5 @@
 import { Cidr } from '../net/cidr.ts'
-import type { Backend, NetworkConfig } from './network-config.ts'
+import type { Backend, NetworkConfig, SubnetRange } from './network-config.ts'
 import type { OwnLease } from './own.ts'
 
 /** What a changed `<prefix>/config` means for a host that is running. */
@@ -10,11 +10,14 @@ export type ConfigChange =
   /** The data plane would have to stop: the old configuration stays in force; `fields` says what changed. */
   | { readonly kind: 'refuse'; readonly fields: readonly string[] }
 
+/** Of the families of the network in force. */
+export type HeldSubnets = Pick<OwnLease, 'subnet' | 'subnet6'>
+
 /** Pure judgement; a range that still contains the own subnet, and the MTU, can change under running containers. */
 export const judgeConfigChange = (
   from: NetworkConfig,
   to: NetworkConfig,
-  lease: Pick<OwnLease, 'subnet'> | undefined,
+  lease: HeldSubnets | undefined,
 ): ConfigChange => {
   if (JSON.stringify(from, bigintAsText) === JSON.stringify(to, bigintAsText)) return { kind: 'same' }
   if (!lease) return { kind: 'adopt' }
@@ -22,12 +25,22 @@ export const judgeConfigChange = (
   return fields.length === 0 ? { kind: 'adopt' } : { kind: 'refuse', fields }
 }
 
-function rangeFields(from: NetworkConfig, to: NetworkConfig, lease: Pick<OwnLease, 'subnet'>): string[] {
-  if (!to.ipv4) return ['EnableIPv4']
+function rangeFields(from: NetworkConfig, to: NetworkConfig, lease: HeldSubnets): string[] {
   const fields: string[] = []
-  if (lease.subnet && !Cidr.containsCidr(to.ipv4.network, lease.subnet)) fields.push('Network')
-  if (lease.subnet && to.ipv4.subnetLength !== lease.subnet.length) fields.push('SubnetLen')
+  if ((from.ipv4 === undefined) !== (to.ipv4 === undefined)) fields.push('EnableIPv4')
   if ((from.ipv6 === undefined) !== (to.ipv6 === undefined)) fields.push('EnableIPv6')
+  return [...fields, ...familyFields('', lease.subnet, to.ipv4), ...familyFields('IPv6', lease.subnet6, to.ipv6)]
+}
+
+function familyFields<C extends Cidr>(
+  prefix: '' | 'IPv6',
+  held: C | undefined,
+  to: SubnetRange<C> | undefined,
+): string[] {
+  if (!held || !to) return []
+  const fields: string[] = []
+  if (!Cidr.containsCidr(to.network, held)) fields.push(`${prefix}Network`)
+  if (to.subnetLength !== held.length) fields.push(`${prefix}SubnetLen`)
   return fields
 }
 
