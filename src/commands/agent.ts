@@ -123,8 +123,7 @@ class Outside {
     }
   }
 
-  /** Emits what went wrong; a disk that can't be written has been told of before. */
-  lastWords$(host: Host): Observable<unknown> {
+  lastWords$(host: Host): Observable<void> {
     return this.#view ? rememberLastPeers$(host, this.#view.forwarding) : EMPTY
   }
 

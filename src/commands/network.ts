@@ -3,15 +3,16 @@ import { firstValueFrom } from 'rxjs'
 import type { Invocation } from '../cli/program.ts'
 import { parseNetworkConfig, printNetworkConfig } from '../core/overlay/network-config.ts'
 import { printComplaint } from '../core/parsed.ts'
+import { adopt, nothingYet } from '../streams/network.ts'
 import { settingsOf } from './settings.ts'
 import { openStore } from './world.ts'
 
-/** Nothing that breaks a rule reaches etcd: every host of the cluster would have to live with it. */
+/** Nothing that an agent would refuse reaches etcd: every host of the cluster would have to live with it. */
 export const networkSet = async (invocation: Invocation): Promise<number> => {
   const text = readArgument(invocation.args[0] ?? '')
-  const parsed = parseNetworkConfig(text)
-  if (parsed.kind === 'invalid') {
-    process.stderr.write(`tweed: ${printComplaint(parsed)}\n`)
+  const judged = adopt(nothingYet, { value: text, modRevision: 0 }, undefined)
+  if (judged.kind === 'none') {
+    process.stderr.write(`tweed: ${judged.fault.message}\n`)
     return 1
   }
   const store = await openStore(settingsOf(invocation))

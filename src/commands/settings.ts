@@ -1,7 +1,7 @@
 import type { Invocation } from '../cli/program.ts'
 import { type Loaded, loadSettings } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
-import { Millis } from '../core/time.ts'
+import { removalDefaults } from '../core/overlay/removal.ts'
 import type { AgentSettings } from '../streams/world.ts'
 
 export const loadedSettings = ({ flags, file }: Invocation): Loaded =>
@@ -9,14 +9,11 @@ export const loadedSettings = ({ flags, file }: Invocation): Loaded =>
 
 export const settingsOf = (invocation: Invocation): Settings => loadedSettings(invocation).values
 
-/** Decision 16: a plain deletion is doubted, a mass of them more so. */
-const massRemoval = { brakeHoldMs: Millis.minutes(10), brakeShare: 0.3, brakeCount: 10 }
-
 export const agentSettings = (s: Settings): AgentSettings => ({
   resolve: s.resolve,
   maxNeighbours: s['max-neighbours'],
   idle: s.idle,
-  removal: { holdMs: s.hold, ...massRemoval },
+  removal: { ...removalDefaults, holdMs: s.hold },
   iface: s.iface,
   ifaceRegex: s['iface-regex'],
   ifaceCanReach: s['iface-can-reach'],

@@ -21,6 +21,7 @@ export const faultCodes = {
   'config-missing': 'there is no network configuration in etcd yet',
   'config-invalid': 'the network configuration in etcd breaks a rule; the last good one stays in force',
   'config-refused': 'the network configuration changed in a way that a running host cannot adopt',
+  'config-changed': 'the network configuration changed while a subnet was chosen; it is chosen again',
   'subnets-exhausted': 'every subnet of the network is taken',
   'lease-lost': 'etcd says that our lease or key is gone; it is claimed again',
   'lease-conflict': 'another host owns our subnet or our public address',
@@ -44,7 +45,7 @@ export const faultCodes = {
 export type FaultCode = keyof typeof faultCodes
 
 const transientCodes: ReadonlySet<FaultCode> = new Set([
-  'etcd-unreachable', 'etcd-no-leader', 'etcd-compacted', 'config-missing', 'subnets-exhausted', 'lease-lost',
+  'etcd-unreachable', 'etcd-no-leader', 'etcd-compacted', 'config-missing', 'config-changed', 'subnets-exhausted', 'lease-lost',
   'kernel-busy', 'netlink-overrun', 'netlink-timeout', 'underlay-missing', 'peers-held',
 ]) // prettier-ignore
 

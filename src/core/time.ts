@@ -7,7 +7,6 @@ export const Millis = {
   of: (milliseconds: number): Millis => milliseconds as Millis,
   seconds: (n: number): Millis => (n * 1000) as Millis,
   minutes: (n: number): Millis => (n * 60_000) as Millis,
-  hours: (n: number): Millis => (n * 3_600_000) as Millis,
   add: (a: Millis, b: Millis): Millis => (a + b) as Millis,
 
   /** `90s`, `10m`, `24h`, `250ms`, or a bare number of seconds. */

@@ -210,9 +210,7 @@ class Attempt {
             case 'taken':
               return this.#next$()
             case 'config-changed':
-              return throwError(() =>
-                Fault.of('config-missing', 'the network configuration changed during the allocation'),
-              )
+              return throwError(() => Fault.of('config-changed'))
           }
         }),
       )

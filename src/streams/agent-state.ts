@@ -10,6 +10,7 @@ import type { FilterState } from './packet-filter.ts'
 import type { LeaseState } from './lease.ts'
 import type { Network, NetworkState } from './network.ts'
 import type { Outcome } from './reconcile.ts'
+import type { Upkeep } from './remember.ts'
 
 /** Everything that happens in an agent, for state, log and status. */
 export type AgentEvent =
@@ -32,7 +33,8 @@ export type AgentEvent =
     }
   | { readonly kind: 'filter'; readonly state: FilterState }
   | { readonly kind: 'outcome'; readonly outcome: Outcome }
-  | { readonly kind: 'fault'; readonly fault: Fault }
+  /** Of what goes on beside all that; without a fault it is well (again). */
+  | { readonly kind: 'fault'; readonly of: Upkeep['of']; readonly fault: Fault | undefined }
 
 /** What is known of the agent now; small, and replaced as a whole with each event. */
 export interface AgentState {
@@ -144,7 +146,8 @@ function changeOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
 /** What a fault is the trouble of: each has its own. */
 export const partOf = (event: AgentEvent): string => {
   if (event.kind === 'device') return `device of IPv${String(event.state.family)}`
-  return event.kind === 'self' || event.kind === 'no underlay' ? 'underlay' : event.kind
+  if (event.kind === 'self' || event.kind === 'no underlay') return 'underlay'
+  return event.kind === 'fault' ? event.of : event.kind
 }
 
 /** Another device has empty tables until they have been read and written. */

@@ -75,9 +75,9 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       idleCheckMs:
         settings.resolve === 'on-miss' && settings.idle > 0 ? Math.max(1000, settings.idle / 4) : 0,
     })
-    const faults$ = merge(
+    const asides$ = merge(
       remember$(host, settings.filter.masquerade, standing$),
-      rememberPeers$(host, forwarding, records$),
+      rememberPeers$(world, forwarding, records$),
       dropOutgrown$(kernel, savedDevices(lastRun), deviceStates$),
     )
     const filterStates$ = packetFilter$({
@@ -98,7 +98,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       deviceStates$.pipe(map((state): AgentEvent => ({ kind: 'device', state }))),
       filterStates$.pipe(map((state): AgentEvent => ({ kind: 'filter', state }))),
       records$.pipe(map(etcdEvent)),
-      faults$.pipe(map((fault): AgentEvent => ({ kind: 'fault', fault }))),
+      asides$.pipe(map((aside): AgentEvent => ({ kind: 'fault', ...aside }))),
     )
   })
 

@@ -13,8 +13,9 @@ import {
   timer,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
-import { type HeldSubnets, judgeConfigChange } from '../core/overlay/config-change.ts'
+import { judgeConfigChange } from '../core/overlay/config-change.ts'
 import { type NetworkConfig, parseNetworkConfig } from '../core/overlay/network-config.ts'
+import type { SubnetKey } from '../core/overlay/record.ts'
 import { printComplaint } from '../core/parsed.ts'
 import type { LeaseStore, StoredConfig, StoreEvent } from '../ports/lease-store.ts'
 
@@ -42,7 +43,7 @@ const patienceMs = 3000
 export const network$ = (options: {
   readonly store: Pick<LeaseStore, 'config$'>
   readonly saved: StoredConfig | undefined
-  readonly lease: () => HeldSubnets | undefined
+  readonly lease: () => SubnetKey | undefined
 }): Observable<NetworkState> => {
   const config$ = options.store.config$.pipe(share())
   const fromLastRun$ = defer(() => (options.saved ? of(value(options.saved)) : EMPTY))
@@ -71,7 +72,8 @@ const value = (stored: StoredConfig): StoreEvent<StoredConfig | undefined> => ({
   revision: stored.modRevision,
 })
 
-const nothingYet: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
+/** The state before etcd has told of a configuration. */
+export const nothingYet: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
 
 type ConfigEvent = StoreEvent<StoredConfig | undefined>
 
@@ -93,7 +95,7 @@ const orLastRun = (state: NetworkState, saved: StoredConfig | undefined): Networ
 export const adopt = (
   state: NetworkState,
   stored: StoredConfig | undefined,
-  lease: HeldSubnets | undefined,
+  lease: SubnetKey | undefined,
 ): NetworkState => {
   if (!stored) return keep(state, Fault.of('config-missing'))
   const parsed = parseNetworkConfig(stored.value)

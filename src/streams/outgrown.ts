@@ -1,8 +1,8 @@
-import { catchError, concatMap, ignoreElements, type Observable, of, scan, throwError } from 'rxjs'
-import { Fault } from '../core/fault.ts'
+import { concatMap, type Observable, scan } from 'rxjs'
 import type { Family } from '../core/net/ip.ts'
 import type { Kernel } from '../ports/kernel.ts'
 import type { DeviceState } from './device.ts'
+import { type Upkeep, upkeep$ } from './remember.ts'
 
 interface Devices {
   /** Of every family that is settled: the name of its device, or that it has none. */
@@ -14,22 +14,17 @@ interface Devices {
 
 /**
  * Another network, name or VNI has made other devices, or left a family without: what an earlier one had goes once all
- * that are wanted are in place. Emits what went wrong.
+ * that are wanted are in place.
  */
 export const dropOutgrown$ = (
   kernel: Kernel,
   saved: readonly string[],
   devices$: Observable<DeviceState>,
-): Observable<Fault> =>
+): Observable<Upkeep> =>
   devices$.pipe(
     scan(settle, { placed: new Map(), known: new Set(saved), outgrown: [] }),
     concatMap(({ outgrown }) => outgrown),
-    concatMap((name) =>
-      kernel.removeLink$(name).pipe(
-        ignoreElements(),
-        catchError((error: unknown) => (Fault.is(error) ? of(error) : throwError(() => error))),
-      ),
-    ),
+    concatMap((name) => upkeep$('old device', kernel.removeLink$(name))),
   )
 
 const settle = (devices: Devices, state: DeviceState): Devices => {

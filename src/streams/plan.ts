@@ -1,5 +1,4 @@
 import { concatMap, forkJoin, map, type Observable, of, take, throwError } from 'rxjs'
-import { Fault } from '../core/fault.ts'
 import { Forwarding } from '../core/forwarding.ts'
 import type { Op } from '../core/kernel/rows.ts'
 import { families, type Family } from '../core/net/ip.ts'
@@ -8,16 +7,15 @@ import { planLink } from '../core/kernel/link-notation.ts'
 import { printOp } from '../core/kernel/notation.ts'
 import { allocationCandidates } from '../core/overlay/allocation.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
+import type { StoredRecord } from '../core/overlay/record.ts'
 import { printSubnetKey, printSubnets } from '../core/overlay/subnet-key.ts'
 import { vxlanSpecs } from '../core/overlay/vxlan-spec.ts'
 import type { Interfaces } from '../ports/kernel.ts'
 import type { LeaseStore, StoreView } from '../ports/lease-store.ts'
 import { identity$ } from './identity.ts'
+import { adopt, nothingYet } from './network.ts'
 import { filterSpec, planFilter$ } from './packet-filter.ts'
-import { adopt, type NetworkState } from './network.ts'
 import type { AgentSettings, World } from './world.ts'
-
-const nothingYet: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
 
 /**
  * What an agent with these settings would change in the kernel now, as commands; changes nothing, neither here
@@ -27,9 +25,10 @@ export const plan$ = (world: World, settings: AgentSettings): Observable<readonl
   forkJoin({
     view: view$(world.store),
     saved: world.host.load$(),
+    peers: world.host.loadPeers$(),
     interfaces: world.kernel.interfaces$(),
   }).pipe(
-    concatMap(({ view, saved, interfaces }) => {
+    concatMap(({ view, saved, peers, interfaces }) => {
       const state = adopt(nothingYet, view.config, undefined)
       if (state.kind === 'none') return throwError(() => state.fault)
       return identity$(world, settings, { saved, network$: of(state.network) }).pipe(
@@ -44,7 +43,7 @@ export const plan$ = (world: World, settings: AgentSettings): Observable<readonl
           const specs = vxlanSpecs({ config: context.config, me, lease, underlay, device: settings.device })
           const standing = { network: state.network, lease, specs }
           return forkJoin([
-            rows$(world, settings, { specs, view, interfaces, own: { ...context, lease } }),
+            rows$(world, settings, { specs, view, peers, interfaces, own: { ...context, lease } }),
             planFilter$(world.filter, filterSpec(standing, settings.filter)),
           ]).pipe(map(([rows, filter]) => [...rows, ...filter]))
         }),
@@ -64,6 +63,8 @@ const view$ = (store: LeaseStore): Observable<StoreView> =>
 interface Standing {
   readonly specs: readonly VxlanSpec[]
   readonly view: StoreView
+  /** Those of the last run: an agent would hold them for a while if etcd has them no more. */
+  readonly peers: readonly StoredRecord[]
   readonly interfaces: Interfaces
   readonly own: OwnContext
 }
@@ -73,7 +74,7 @@ function rows$(
   settings: AgentSettings,
   standing: Standing,
 ): Observable<readonly string[]> {
-  const { specs, view, interfaces, own } = standing
+  const { specs, view, peers, interfaces, own } = standing
   const nameOf = (index: number): string => interfaces.links.find((l) => l.index === index)?.name ?? ''
   const planned = families.map((family) => {
     const spec = specs.find((each) => each.family === family)
@@ -90,6 +91,7 @@ function rows$(
   forwarding.setOwn(own, now)
   for (const { family, link, made: name } of planned)
     forwarding.plane(family).setLink(link ?? (name === undefined ? undefined : notYet(family)))
+  forwarding.recall(peers, now)
   forwarding.records({ kind: 'snapshot', records: view.records }, view.revision, now)
   return forkJoin({
     dumps: forkJoin(planned.map(({ family, link }) => kernel.dump$({ family, link }))),

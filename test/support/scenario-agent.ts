@@ -6,7 +6,8 @@ import { Mac } from '../../src/core/net/mac.ts'
 import { Millis } from '../../src/core/time.ts'
 import type { Kernel } from '../../src/ports/kernel.ts'
 import { agent$, type AgentView } from '../../src/streams/agent.ts'
-import type { AgentSettings } from '../../src/streams/world.ts'
+import { plan$ } from '../../src/streams/plan.ts'
+import type { AgentSettings, World } from '../../src/streams/world.ts'
 import type { Action, ScenarioSettings } from './scenario.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -69,11 +70,25 @@ export class ScenarioAgent {
   }
 
   start(kernel: Kernel): void {
-    const world = { kernel, store: this.store, host: this.host, filter: this.filter, clock: this.#time.clock }
-    this.#running = agent$(world, this.#settings).subscribe({
+    this.#running = agent$(this.#world(kernel), this.#settings).subscribe({
       next: (view) => (this.view = view),
       error: (error: unknown) => (this.#died = new Error('the agent ended', { cause: error })),
     })
+  }
+
+  /** What `tweed plan` would print, once it has its answers. */
+  plan(kernel: Kernel): { lines?: readonly string[] } {
+    const planned: { lines?: readonly string[] } = {}
+    plan$(this.#world(kernel), this.#settings).subscribe({
+      next: (lines) => (planned.lines = lines),
+      error: (error: unknown) => (this.#died = new Error('there is no plan', { cause: error })),
+    })
+    return planned
+  }
+
+  #world(kernel: Kernel): World {
+    const { store, host, filter } = this
+    return { kernel, store, host, filter, clock: this.#time.clock }
   }
 
   /** As kill -9 does: nothing is tidied up. */

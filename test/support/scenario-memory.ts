@@ -39,6 +39,14 @@ export class MemoryWorld {
     this.#time.end()
   }
 
+  /** What `tweed plan` would print, once the disk has what the agent knows. */
+  plan(): readonly string[] | undefined {
+    this.#time.advance(1000)
+    const planned = this.agent.plan(this.kernel)
+    this.settle()
+    return planned.lines
+  }
+
   /** Rows of ours, as `ip` and `bridge` list them, sorted. */
   tables(): readonly string[] {
     const { namespace } = this.kernel

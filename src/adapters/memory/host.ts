@@ -1,4 +1,5 @@
-import { defer, type Observable, of } from 'rxjs'
+import { defer, type Observable, of, throwError } from 'rxjs'
+import type { Fault } from '../../core/fault.ts'
 import { Mac } from '../../core/net/mac.ts'
 import type { StoredRecord } from '../../core/overlay/record.ts'
 import type { Host, SavedState } from '../../ports/host.ts'
@@ -8,6 +9,8 @@ export class MemoryHost implements Host {
   saved: SavedState | undefined
   peers: readonly StoredRecord[] = []
   subnetEnv: string | undefined
+  /** Set: what every write fails with. */
+  unwritable: Fault | undefined
   /** What `/proc/sys` will say of forwarding. */
   forwards = true
   /** What the service manager has been told. */
@@ -70,6 +73,8 @@ export class MemoryHost implements Host {
 
   #write$(write: () => unknown): Observable<void> {
     return defer(() => {
+      const fault = this.unwritable
+      if (fault) return throwError(() => fault)
       write()
       return of(undefined)
     })

@@ -1,6 +1,6 @@
 import { Cidr } from '../net/cidr.ts'
 import type { Backend, NetworkConfig, SubnetRange } from './network-config.ts'
-import type { OwnLease } from './own.ts'
+import type { SubnetKey } from './record.ts'
 
 /** What a changed `<prefix>/config` means for a host that is running. */
 export type ConfigChange =
@@ -10,14 +10,11 @@ export type ConfigChange =
   /** The data plane would have to stop: the old configuration stays in force; `fields` says what changed. */
   | { readonly kind: 'refuse'; readonly fields: readonly string[] }
 
-/** Of the families of the network in force. */
-export type HeldSubnets = Pick<OwnLease, 'subnet' | 'subnet6'>
-
 /** Pure judgement; a range that still contains the own subnet, and the MTU, can change under running containers. */
 export const judgeConfigChange = (
   from: NetworkConfig,
   to: NetworkConfig,
-  lease: HeldSubnets | undefined,
+  lease: SubnetKey | undefined,
 ): ConfigChange => {
   if (JSON.stringify(from, bigintAsText) === JSON.stringify(to, bigintAsText)) return { kind: 'same' }
   if (!lease) return { kind: 'adopt' }
@@ -25,11 +22,15 @@ export const judgeConfigChange = (
   return fields.length === 0 ? { kind: 'adopt' } : { kind: 'refuse', fields }
 }
 
-function rangeFields(from: NetworkConfig, to: NetworkConfig, lease: HeldSubnets): string[] {
+function rangeFields(from: NetworkConfig, to: NetworkConfig, lease: SubnetKey): string[] {
   const fields: string[] = []
   if ((from.ipv4 === undefined) !== (to.ipv4 === undefined)) fields.push('EnableIPv4')
   if ((from.ipv6 === undefined) !== (to.ipv6 === undefined)) fields.push('EnableIPv6')
-  return [...fields, ...familyFields('', lease.subnet, to.ipv4), ...familyFields('IPv6', lease.subnet6, to.ipv6)]
+  return [
+    ...fields,
+    ...familyFields('', lease.subnet, to.ipv4),
+    ...familyFields('IPv6', lease.subnet6, to.ipv6),
+  ]
 }
 
 function familyFields<C extends Cidr>(

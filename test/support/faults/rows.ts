@@ -250,7 +250,7 @@ export const faultRows: readonly FaultRow[] = [
     fault: 'the state directory is read-only, or its disk is full',
     injected: 'a read-only bind mount; a tmpfs of one page',
     seen: 'reason `state-unwritable`; forwarding goes on',
-    lasts: 'until it can be written',
+    lasts: 'until it can be written, and up to 10 s more',
     todo: 'Make room. Until then a restart knows less: older peers, and the identity of the last write.',
   },
   {

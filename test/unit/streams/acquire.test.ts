@@ -125,7 +125,7 @@ describe('acquire$', () => {
     leasing.time.advance(3)
     leasing.store.writeConfig('{"Network":"10.6.0.0/16","Backend":{"Type":"vxlan"}}')
     leasing.time.advance(100)
-    expect(followed.error).to.deep.include({ kind: 'fault', transient: true })
+    expect(followed.error).to.deep.include({ code: 'config-changed', transient: true })
     expect(leasing.store.records).to.deep.equal([])
     expect(leasing.store.leases).to.deep.equal([])
   })

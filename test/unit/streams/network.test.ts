@@ -8,7 +8,7 @@ import { VirtualTime } from '../../support/virtual-time.ts'
 import { cidr4 } from '../core/overlay/fixtures.ts'
 
 const nothing: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
-const lease = { subnet: cidr4('10.5.1.0/24') }
+const lease = { subnet: cidr4('10.5.1.0/24'), subnet6: undefined }
 const stored = (change: object = {}, modRevision = 5): StoredConfig => ({
   value: JSON.stringify({ Network: '10.5.0.0/16', Backend: { Type: 'vxlan' }, ...change }),
   modRevision,

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { judgeConfigChange } from '../../../../src/core/overlay/config-change.ts'
 import { cidr4, config, dualConfig } from './fixtures.ts'
 
-const lease = { subnet: cidr4('10.5.1.0/24') }
+const lease = { subnet: cidr4('10.5.1.0/24'), subnet6: undefined }
 const vxlan = (more: object) => ({ Backend: { Type: 'vxlan', ...more } })
 const judge = (change: Readonly<Record<string, unknown>>, held: typeof lease | undefined = lease) =>
   judgeConfigChange(config(), config(change), held)
