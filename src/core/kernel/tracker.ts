@@ -1,5 +1,6 @@
 import type { Fault } from '../fault.ts'
 import { Millis } from '../time.ts'
+import { Entry, Owed } from './owed.ts'
 import { type Op, type Row, type RowKey, rowKey, sameRow } from './rows.ts'
 
 /** Why a wanted row is not in the kernel, since when, and when it is tried again. */
@@ -26,61 +27,73 @@ export interface Failure {
  * Mutable inside: ten thousand rows change one at a time, and a copy for each would be quadratic.
  */
 export class Tracker<R extends Row> {
-  readonly #desired = new Map<RowKey, R>()
-  readonly #actual = new Map<RowKey, R>()
-  readonly #owedAdds = new Set<RowKey>()
-  readonly #owedRemoves = new Set<RowKey>()
+  readonly #entries = new Map<RowKey, Entry<R>>()
+  readonly #adds = new Owed<R>()
+  readonly #removes = new Owed<R>()
   readonly #failures = new Map<RowKey, Failure>()
   /** Rows that are owed and not to be written before a time. */
   readonly #postponed = new Map<RowKey, Millis>()
+  #desiredCount = 0
+  #actualCount = 0
   /** Rows that have changed while a dump was under way, and by whom: it may show them as before or as after that. */
   #changedMeanwhile: Map<RowKey, 'us' | 'others'> | undefined
+  readonly desired: RowsByKey<R>
+  readonly actual: RowsByKey<R>
 
-  get desired(): ReadonlyMap<RowKey, R> {
-    return this.#desired
+  constructor() {
+    this.desired = rowsByKey(
+      (key) => this.#entries.get(key)?.desired,
+      () => this.#desiredCount,
+    )
+    this.actual = rowsByKey(
+      (key) => this.#entries.get(key)?.actual,
+      () => this.#actualCount,
+    )
   }
-  get actual(): ReadonlyMap<RowKey, R> {
-    return this.#actual
-  }
+
   get failures(): ReadonlyMap<RowKey, Failure> {
     return this.#failures
   }
   /** Rows that differ, those that wait for a retry included. */
   get pending(): number {
-    return this.#owedAdds.size + this.#owedRemoves.size
+    return this.#adds.size + this.#removes.size
   }
 
   want(row: R): void {
-    const key = rowKey(row)
-    const wanted = this.#desired.get(key)
-    this.#desired.set(key, row)
-    if (!wanted || !sameRow(wanted, row)) this.#settle(key)
-    this.#compare(key)
-  }
-
-  unwant(key: RowKey): void {
-    if (!this.#desired.delete(key)) return
-    this.#settle(key)
-    this.#compare(key)
+    const entry = this.#entryOf(rowKey(row))
+    const wanted = entry.desired
+    entry.desired = row
+    if (!wanted) this.#desiredCount++
+    if (!wanted || !sameRow(wanted, row)) this.#settle(entry.key)
+    this.#compare(entry)
   }
 
   /** The row is wanted, and is being written already, outside of {@link takeAdds}. */
   wrote(row: R): void {
-    const key = rowKey(row)
-    this.#desired.set(key, row)
-    this.#actual.set(key, row)
-    this.#owedAdds.delete(key)
-    this.#owedRemoves.delete(key)
+    const entry = this.#entryOf(rowKey(row))
+    if (!entry.desired) this.#desiredCount++
+    entry.desired = row
+    this.#believe(entry, row)
+    this.#owe(entry, undefined)
+    this.#settle(entry.key)
+    this.#changedMeanwhile?.set(entry.key, 'us')
+  }
+
+  unwant(key: RowKey): void {
+    const entry = this.#entries.get(key)
+    if (!entry?.desired) return
+    entry.desired = undefined
+    this.#desiredCount--
     this.#settle(key)
-    this.#changedMeanwhile?.set(key, 'us')
+    this.#compare(entry)
   }
 
   /** Somebody else put the row there. */
   saw(row: R): void {
-    const key = rowKey(row)
-    this.#actual.set(key, row)
-    this.#changedMeanwhile?.set(key, 'others')
-    this.#compare(key)
+    const entry = this.#entryOf(rowKey(row))
+    this.#believe(entry, row)
+    this.#changedMeanwhile?.set(entry.key, 'others')
+    this.#compare(entry)
   }
 
   /** Somebody else took the row away. */
@@ -88,7 +101,10 @@ export class Tracker<R extends Row> {
     this.#changedMeanwhile?.set(key, 'others')
     const failure = this.#failures.get(key)
     if (failure) this.#failures.set(key, { ...failure, retryAt: Millis.of(0) }) // what went may have been in the way
-    if (this.#actual.delete(key)) this.#compare(key)
+    const entry = this.#entries.get(key)
+    if (!entry?.actual) return
+    this.#believe(entry, undefined)
+    this.#compare(entry)
   }
 
   /** A dump begins: from here on until {@link dumped}, what changes is newer than what it may tell. */
@@ -103,39 +119,40 @@ export class Tracker<R extends Row> {
   dumped(rows: Iterable<R>): void {
     const changed = this.#changedMeanwhile ?? new Map<RowKey, 'us' | 'others'>()
     this.#changedMeanwhile = undefined
-    const written = [...changed].flatMap(([key, by]) => {
-      const row = this.#actual.get(key)
-      return by === 'us' || row ? [[key, row] as const] : []
-    })
-    this.#actual.clear()
-    for (const row of rows) this.#actual.set(rowKey(row), row)
-    for (const [key, row] of written)
-      if (row) this.#actual.set(key, row)
-      else this.#actual.delete(key)
-    this.#owedAdds.clear()
-    this.#owedRemoves.clear()
-    for (const key of this.#desired.keys()) this.#compare(key)
-    for (const key of this.#actual.keys()) this.#compare(key)
-    for (const [key, by] of changed) if (by === 'others' && this.#desired.has(key)) this.#owedAdds.add(key)
+    const newer = new Set<RowKey>()
+    for (const [key, by] of changed) if (by === 'us' || this.actual.has(key)) newer.add(key)
+    for (const entry of this.#entries.values()) if (!newer.has(entry.key)) this.#believe(entry, undefined)
+    for (const row of rows) {
+      const key = rowKey(row)
+      if (!newer.has(key)) this.#believe(this.#entryOf(key), row)
+    }
+    for (const entry of this.#entries.values()) this.#compare(entry)
+    for (const [key, by] of changed) {
+      const entry = this.#entries.get(key)
+      if (by === 'others' && entry?.desired) this.#owe(entry, this.#adds)
+    }
   }
 
   refused(op: Op, fault: Fault, now: Millis): void {
-    const key = rowKey(op.row)
-    const wanted = this.#desired.get(key)
+    const entry = this.#entryOf(rowKey(op.row))
+    const { key, desired: wanted } = entry
     this.#changedMeanwhile?.delete(key)
-    if (op.verb === 'add') this.#actual.delete(key)
-    if (op.verb === 'add' && wanted && !sameRow(wanted, op.row)) return this.#compare(key) // another one is wanted by now
+    if (op.verb === 'add') this.#believe(entry, undefined)
+    if (op.verb === 'add' && wanted && !sameRow(wanted, op.row)) return this.#compare(entry) // another one is wanted by now
     const earlier = this.#failures.get(key)
     const attempts = (earlier?.attempts ?? 0) + 1
     const retryAt = Millis.add(now, retryAfter(fault, attempts))
     this.#failures.set(key, { fault, since: earlier?.since ?? now, attempts, retryAt })
-    if (op.verb === 'remove') this.#actual.set(key, op.row as R)
-    this.#compare(key)
+    if (op.verb === 'remove') this.#believe(entry, op.row as R)
+    this.#compare(entry)
   }
 
   /** The kernel has answered to what was taken, refusals told before: a retry that succeeded ends its failure. */
   answered(key: RowKey): void {
-    if (this.#failures.has(key)) this.#compare(key)
+    if (!this.#failures.has(key)) return
+    const entry = this.#entries.get(key)
+    if (entry) this.#compare(entry)
+    else this.#settle(key)
   }
 
   /** Failures stay on record, but nothing waits because of them. */
@@ -149,23 +166,35 @@ export class Tracker<R extends Row> {
    * a row that stands with other content is left as it is.
    */
   takeAdds(now: Millis, limit: number, mayReplace = true): Op[] {
-    const waits = (key: RowKey): boolean => !mayReplace && this.#actual.has(key) && !this.#failures.has(key)
-    return this.#take(this.#owedAdds, { now, limit, waits }, (key) => {
-      const row = this.#desired.get(key)
-      if (!row) return undefined
-      const replace = this.#actual.has(key)
-      this.#actual.set(key, row)
-      return replace ? { verb: 'add', row, replace } : { verb: 'add', row }
-    })
+    const isDueLater = this.#waits(now)
+    const waits = mayReplace
+      ? isDueLater
+      : (entry: Entry<R>) => (entry.actual && !this.#failures.has(entry.key)) || isDueLater?.(entry) === true
+    const ops: Op[] = []
+    for (const entry of this.#adds.take(limit, waits)) {
+      const { desired: row, actual } = entry
+      if (!row) continue
+      if (this.#postponed.size > 0) this.#postponed.delete(entry.key)
+      this.#changedMeanwhile?.set(entry.key, 'us')
+      this.#believe(entry, row)
+      ops.push(actual ? { verb: 'add', row, replace: true } : { verb: 'add', row })
+    }
+    return ops
   }
 
   /** Takes at most `limit` rows that have to go, and believes from now on that they are gone. */
   takeRemoves(now: Millis, limit: number): Op[] {
-    return this.#take(this.#owedRemoves, { now, limit }, (key) => {
-      const row = this.#actual.get(key)
-      this.#actual.delete(key)
-      return row && { verb: 'remove', row }
-    })
+    const ops: Op[] = []
+    for (const entry of this.#removes.take(limit, this.#waits(now))) {
+      const { actual: row } = entry
+      if (!row) continue
+      if (this.#postponed.size > 0) this.#postponed.delete(entry.key)
+      this.#changedMeanwhile?.set(entry.key, 'us')
+      this.#believe(entry, undefined)
+      this.#entries.delete(entry.key)
+      ops.push({ verb: 'remove', row })
+    }
+    return ops
   }
 
   /** The write that is owed waits until then. */
@@ -186,25 +215,13 @@ export class Tracker<R extends Row> {
 
   /** A write of this row is outstanding. */
   owes(key: RowKey): boolean {
-    return this.#owedAdds.has(key) || this.#owedRemoves.has(key)
+    return this.#entries.get(key)?.owed !== undefined
   }
 
-  #take(
-    owed: Set<RowKey>,
-    bounds: { now: Millis; limit: number; waits?: (key: RowKey) => boolean },
-    opFor: (key: RowKey) => Op | undefined,
-  ): Op[] {
-    const ops: Op[] = []
-    for (const key of owed) {
-      if (ops.length >= bounds.limit) break
-      if (this.#dueAt(key) > bounds.now || bounds.waits?.(key)) continue
-      owed.delete(key)
-      this.#postponed.delete(key)
-      this.#changedMeanwhile?.set(key, 'us')
-      const op = opFor(key)
-      if (op) ops.push(op)
-    }
-    return ops
+  /** Which entries are due later; nothing where none can be, so that not each has to be asked. */
+  #waits(now: Millis): ((entry: Entry<R>) => boolean) | undefined {
+    if (this.#failures.size === 0 && this.#postponed.size === 0) return undefined
+    return ({ key }) => this.#dueAt(key) > now
   }
 
   #dueAt(key: RowKey): Millis {
@@ -213,19 +230,50 @@ export class Tracker<R extends Row> {
 
   /** Nothing is left of what was refused or put off. */
   #settle(key: RowKey): void {
-    this.#failures.delete(key)
-    this.#postponed.delete(key)
+    if (this.#failures.size > 0) this.#failures.delete(key)
+    if (this.#postponed.size > 0) this.#postponed.delete(key)
   }
 
-  #compare(key: RowKey): void {
-    const wanted = this.#desired.get(key)
-    const there = this.#actual.get(key)
-    this.#owedAdds.delete(key)
-    this.#owedRemoves.delete(key)
-    if (wanted ? there && sameRow(wanted, there) : !there) this.#settle(key)
-    else (wanted ? this.#owedAdds : this.#owedRemoves).add(key)
+  #entryOf(key: RowKey): Entry<R> {
+    let entry = this.#entries.get(key)
+    if (!entry) this.#entries.set(key, (entry = new Entry(key)))
+    return entry
+  }
+
+  #believe(entry: Entry<R>, row: R | undefined): void {
+    if (!entry.actual !== !row) this.#actualCount += row ? 1 : -1
+    entry.actual = row
+  }
+
+  #owe(entry: Entry<R>, owed: Owed<R> | undefined): void {
+    if (entry.owed === owed) return
+    entry.owed?.drop(entry)
+    owed?.add(entry)
+  }
+
+  #compare(entry: Entry<R>): void {
+    const { key, desired, actual } = entry
+    if (desired) this.#owe(entry, actual && sameRow(desired, actual) ? undefined : this.#adds)
+    else this.#owe(entry, actual && this.#removes)
+    if (!entry.owed) this.#settle(key)
+    if (!desired && !actual) this.#entries.delete(key)
   }
 }
+
+/** One side of a table, to be looked at. */
+export interface RowsByKey<R> {
+  readonly size: number
+  has(key: RowKey): boolean
+  get(key: RowKey): R | undefined
+}
+
+const rowsByKey = <R>(get: (key: RowKey) => R | undefined, size: () => number): RowsByKey<R> => ({
+  get,
+  has: (key) => get(key) !== undefined,
+  get size() {
+    return size()
+  },
+})
 
 /** Transient refusals are tried again soon, the others slowly: their cause is outside and may go away. */
 const retryAfter = (fault: Fault, attempts: number): Millis =>
