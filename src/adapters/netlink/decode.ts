@@ -79,13 +79,11 @@ export function neighSighting(m: NeighMessage): Sighting | undefined {
   return { row: { kind: 'neighbour', link, ip, mac, state }, standing }
 }
 
-/** As we would have written it. `bridge fdb add … permanent` sets NOARP too, so it is one bit that decides. */
-export const fdbStands = (m: NeighMessage): boolean => (m.state & NUD.permanent) !== 0 && !m.detour
-
+// `bridge fdb add … permanent` sets NOARP too, so it is one bit that decides.
 function fdbSighting(m: NeighMessage): Sighting | undefined {
   const { mac, link, dst: vtep } = m
   if (mac === undefined || vtep === undefined || !Mac.isUnicast(mac)) return undefined
-  return { row: { kind: 'fdb', link, mac, vtep }, standing: fdbStands(m) }
+  return { row: { kind: 'fdb', link, mac, vtep }, standing: (m.state & NUD.permanent) !== 0 && !m.detour }
 }
 
 const isMulticast = (ip: Ip): boolean => (isIpv4(ip) ? ip >= 0xe0000000 : ip >> 120n === 0xffn) // and 240/4

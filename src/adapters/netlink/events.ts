@@ -1,11 +1,11 @@
 import { type Observable, Subject } from 'rxjs'
 import type { KernelEvent } from '../../ports/kernel.ts'
 import { readAddress, readLink } from './decode-link.ts'
-import { NeighMessage, fdbStands, hasOurMetric, neighSighting, readNeigh, readRoute } from './decode.ts'
+import { NeighMessage, hasOurMetric, neighSighting, readNeigh, readRoute } from './decode.ts'
 import type { FdbEchoes } from './fdb-echoes.ts'
 import { ownWritesFilter } from './own-writes.ts'
 import { RawSocket } from './raw-socket.ts'
-import { AF_BRIDGE, GROUP, NLM_F, NUD, RTM, eachMessage, messageFlags, messagePort } from './wire.ts'
+import { GROUP, NLM_F, NUD, RTM, eachMessage, messageFlags, messagePort } from './wire.ts'
 
 /** Of what waits, so much is read and decoded before anybody else gets a turn: some 500 messages. */
 const GATHER_BYTES = 128 << 10
@@ -28,8 +28,13 @@ export class Events {
   constructor(options: EventsOptions) {
     this.#echoes = options.echoes
     this.#socket.setRecvBufferSize(options.receiveBufferBytes ?? RECEIVE_BYTES)
-    this.#socket.onDatagram = (b, length) =>
-      eachMessage(b, length, (type, start, end) => this.#take(b, type, start, end))
+    let words: Int32Array = new Int32Array(0)
+    this.#socket.onDatagram = (b, length) => {
+      if (words.buffer !== b.buffer) words = new Int32Array(b.buffer, b.byteOffset, b.length >> 2) // the first time
+      eachMessage(b, length, (type, start, end) => {
+        if (!this.#isEcho(words, type, start >> 2)) this.#take(b, type, start, end)
+      })
+    }
     // Only ENOBUFS reaches a bound netlink socket; whatever else it might be, only a dump tells the truth then.
     this.#socket.on('error', () => this.#subject$.next({ kind: 'overrun' }))
     for (const group of Object.values(GROUP)) this.#socket.addMembership(group)
@@ -47,6 +52,13 @@ export class Events {
   close(): void {
     this.#socket.close()
     this.#subject$.complete()
+  }
+
+  #isEcho(words: Int32Array, type: number, at: number): boolean {
+    if (type !== RTM.newNeigh && type !== RTM.delNeigh) return false
+    if (this.#echoes.recognise(words, at)) return true
+    this.#echoes.forget(words, at)
+    return false
   }
 
   #take(b: Buffer, type: number, start: number, end: number): void {
@@ -92,7 +104,6 @@ export class Events {
   #neighbour(b: Buffer, isNew: boolean, start: number, end: number): void {
     const m = this.#neigh
     readNeigh(b, start, end, m)
-    if (m.family === AF_BRIDGE && this.#echoes.recognise(isNew && fdbStands(m) ? 'add' : 'remove', m)) return
     const seen = neighSighting(m)
     if (!seen) return
     // In the place of ours stands something else, or an address that nobody answered for: either way ours is gone.

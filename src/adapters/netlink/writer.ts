@@ -125,9 +125,9 @@ export class Writer {
     const firstSeq = this.#seq
     let [at, last] = [0, 0]
     for (const op of ops) {
-      if (op.row.kind === 'fdb') echoes.wrote(op.verb, op.row)
       last = at
       at = encodeOp(words, at, op, this.#seq++)
+      if (op.row.kind === 'fdb') echoes.wrote(words, last)
     }
     if (acknowledged) requestAck(words, last)
     this.#length = at * 4
