@@ -2,11 +2,12 @@ import { Ip } from '../core/net/ip.ts'
 import { printPublicIp } from '../core/overlay/own.ts'
 import { printSubnets } from '../core/overlay/subnet-key.ts'
 import { printCommand } from '../core/filter/nftables.ts'
-import { printOp, printRow } from '../core/kernel/notation.ts'
+import { printRow } from '../core/kernel/notation.ts'
 import { describeOpponent, type Fight } from '../core/kernel/fights.ts'
 import type { Log } from '../ports/log.ts'
 import { type AgentState, faultOf, partOf, startingAgent } from './agent-state.ts'
 import type { AgentView } from './agent.ts'
+import { type RefusalTeller, refusalTeller } from './refusals.ts'
 import { sameAs } from './operators/same-as.ts'
 import { describeHealth, deviceOf } from './report.ts'
 
@@ -16,6 +17,7 @@ export const narrator = (log: Log): ((view: AgentView) => void) => {
   let healthBefore = ''
   let fightsBefore: readonly Fight[] = []
   let rejectionsBefore: ReadonlyMap<string, string> = new Map()
+  const refusals = refusalTeller(log)
   return (view) => {
     if (view.event.kind === 'outcome' && view.event.outcome.kind === 'missed')
       return tellMiss(log, view.event.outcome)
@@ -29,11 +31,12 @@ export const narrator = (log: Log): ((view: AgentView) => void) => {
         code: fault.code,
         message: fault.message,
       })
-    tellEvent(log, before, view)
+    tellEvent({ log, refusals }, before, view)
     if (view.event.kind === 'etcd') rejectionsBefore = tellRejections(log, rejectionsBefore, view)
     const { state: health, reasons } = describeHealth(view.state, view.forwarding)
     if (health !== healthBefore)
       log.info('health.changed', { health, reasons: reasons.map(({ code }) => code).join(',') })
+    if (!reasons.some(({ code }) => code === 'rows-failed')) refusals.forget()
     healthBefore = health
     fightsBefore = tellPeace(log, fightsBefore, view)
     before = view.state
@@ -43,7 +46,13 @@ export const narrator = (log: Log): ((view: AgentView) => void) => {
 const topicOf = ({ kind }: AgentView['event']): string =>
   kind === 'self' || kind === 'no underlay' ? 'underlay' : kind
 
-function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: AgentView): void {
+interface Listeners {
+  readonly log: Log
+  readonly refusals: RefusalTeller
+}
+
+function tellEvent(to: Listeners, before: AgentState, { event, state, forwarding }: AgentView): void {
+  const { log } = to
   switch (event.kind) {
     case 'self':
       if (sameAs([event.underlay, event.me], [before.underlay, before.me])) return // it is idle, or is not any more
@@ -92,7 +101,7 @@ function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: A
         })
       return
     case 'outcome':
-      return tellOutcome(log, event.outcome, {
+      return tellOutcome(to, event.outcome, {
         device: [...state.devices.values()].map(({ spec }) => spec.name)[0] ?? '',
         peers: forwarding.peers.size,
       })
@@ -104,11 +113,14 @@ function tellEvent(log: Log, before: AgentState, { event, state, forwarding }: A
 
 type Outcome = Extract<AgentView['event'], { kind: 'outcome' }>['outcome']
 
-function tellOutcome(log: Log, outcome: Outcome, { device, peers }: { device: string; peers: number }): void {
+function tellOutcome(
+  { log, refusals }: Listeners,
+  outcome: Outcome,
+  { device, peers }: { device: string; peers: number },
+): void {
   switch (outcome.kind) {
     case 'wrote':
-      for (const { op, fault } of outcome.refusals)
-        log.warn('row.refused', { op: printOp(op, device), code: fault.code, message: fault.message })
+      refusals.tell(outcome, device)
       log.debug('rows.written', { ops: outcome.ops.length, refused: outcome.refusals.length, peers })
       return
     case 'drifted':
