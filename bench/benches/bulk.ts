@@ -40,20 +40,25 @@ const addDevice = async (): Promise<Netns> => {
   return netns
 }
 
-const runByC = async (netns: Netns, { kind, count }: Case, verb: Verb, pack: number): Promise<number> => {
-  const argv = netns.wrap([await yardstick('bulk'), device, kind, verb, String(count), String(pack)])
-  const { ms, refused } = JSON.parse(await output(argv)) as { ms: number; refused: number }
-  if (refused > 0) throw new Error(`${kind} ${verb}: the kernel refused ${refused} of the C program`)
-  return ms
+/** By the clock, and of the processor: the share of a busy machine that a program gets is not in that. */
+interface Took {
+  readonly ms: number
+  readonly cpuMs: number
+  readonly refused: number
 }
 
-const runByTweed = async (program: Conversation, { kind, count }: Case, verb: Verb): Promise<number> => {
-  const { ms, refused } = JSON.parse(await program.ask(`${verb} ${kind} ${count}`)) as {
-    ms: number
-    refused: number
-  }
-  if (refused > 0) throw new Error(`${kind} ${verb}: the kernel refused ${refused} of tweed`)
-  return ms
+const runByC = async (netns: Netns, { kind, count }: Case, verb: Verb, pack: number): Promise<Took> => {
+  const argv = netns.wrap([await yardstick('bulk'), device, kind, verb, String(count), String(pack)])
+  const took = JSON.parse(await output(argv)) as Took
+  if (took.refused > 0)
+    throw new Error(`${kind} ${verb}: the kernel refused ${took.refused} of the C program`)
+  return took
+}
+
+const runByTweed = async (program: Conversation, { kind, count }: Case, verb: Verb): Promise<Took> => {
+  const took = JSON.parse(await program.ask(`${verb} ${kind} ${count}`)) as Took
+  if (took.refused > 0) throw new Error(`${kind} ${verb}: the kernel refused ${took.refused} of tweed`)
+  return took
 }
 
 const runByBatch = async (netns: Netns, { kind, count }: Case, verb: Verb): Promise<number> => {
@@ -83,13 +88,17 @@ const measure = async (netns: Netns, one: Case, given: Given, samples: Samples) 
   const rounds = quadratic(one) ? 1 : numberOf(given, 'rounds')
   const pack = numberOf(given, 'pack')
   const name = (who: string, verb: Verb) => `${who}: ${one.kind} ${verb} × ${one.count}`
+  const add = (who: string, verb: Verb, { ms, cpuMs }: Took) => {
+    samples.add(name(who, verb), ms)
+    samples.add(name(`${who}, processor`, verb), cpuMs)
+  }
   await inTurn(rounds, {
     c: async () => {
-      for (const verb of verbs) samples.add(name('C', verb), await runByC(netns, one, verb, pack))
+      for (const verb of verbs) add('C', verb, await runByC(netns, one, verb, pack))
     },
     tweed: async () => {
       const tweed = await startTweed(netns) // a new one each round: what an agent writes first, it writes uncompiled
-      for (const verb of verbs) samples.add(name('tweed', verb), await runByTweed(tweed, one, verb))
+      for (const verb of verbs) add('tweed', verb, await runByTweed(tweed, one, verb))
       await tweed.stop()
     },
     batch: async () => {
@@ -107,6 +116,7 @@ const measure = async (netns: Netns, one: Case, given: Given, samples: Samples) 
         of('tweed'),
         one.count >= 10_000 ? bar : undefined,
       ),
+      ratio(`${what}: the same by the processor's time`, of('C, processor'), of('tweed, processor')),
       ratio(`${what}: times as fast as -batch`, of('batch'), of('tweed'), { atLeast: 2.5 }),
     ]
   })
