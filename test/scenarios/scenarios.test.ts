@@ -39,7 +39,7 @@ describe('tweed plan', () => {
   const different = [
     'record-turns-bad', // the agent knows the good record from before; whoever starts now doesn't
     'resync', // rows go unheard
-    ...['route-conflict', 'takeover'], // the route is owed for as long as somebody else's is in its place
+    ...['route-conflict', 'dual-stack-route-conflict', 'takeover'], // the route is owed for as long as somebody else's is in its place
   ]
   const settling = readScenarios().filter(
     ({ name, settings, steps }) =>

@@ -9,6 +9,7 @@ import type { NextHop } from '../../core/overlay/reach.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Interfaces, Kernel, KernelEvent, Refusal } from '../../ports/kernel.ts'
 import { Namespace, type NeighbourEntry, type RowError, type Way } from './namespace.ts'
+import { Obstinacies } from './obstinacies.ts'
 
 export interface MemoryKernelOptions {
   readonly clock: Pick<Clock, 'now'>
@@ -16,13 +17,6 @@ export interface MemoryKernelOptions {
   readonly latencyMs?: number
   /** Most operations of one datagram. */
   readonly room?: number
-}
-
-interface Obstinacy {
-  /** Beginning of what is refused, as `ip` and `bridge` say it: `ip neigh replace 10.5.2.0`. */
-  readonly command: string
-  readonly fault: Fault
-  readonly once: boolean
 }
 
 /** Port id of everybody else. */
@@ -44,7 +38,7 @@ export class MemoryKernel implements Kernel {
   readonly #unsaid: KernelEvent[] = []
   #saying = false
   #deaf = false
-  #obstinacies: readonly Obstinacy[] = []
+  readonly #obstinacies = new Obstinacies()
 
   constructor({ clock, latencyMs = 0, room = 128 }: MemoryKernelOptions) {
     this.#clock = clock
@@ -54,7 +48,7 @@ export class MemoryKernel implements Kernel {
 
   ensureLink$(spec: VxlanSpec): Observable<EnsuredLink> {
     return this.#request$(() => {
-      const refused = this.#refusalOf(`ip link add ${spec.name}`)
+      const refused = this.#obstinacies.refusalOf(`ip link add ${spec.name}`)
       if (refused) return refused
       const link = this.namespace.linkNamed(spec.name)
       if (!link) return this.#create(spec, 'created')
@@ -71,7 +65,7 @@ export class MemoryKernel implements Kernel {
     return this.#request$(() => {
       const routes = this.namespace.ourRoutes().filter(({ dst }) => dst.family === family)
       if (link === undefined) return { rows: routes, idleMsByMac: new Map() }
-      const refused = this.#refusalOf('dump')
+      const refused = this.#obstinacies.refusalOf('dump')
       if (refused) return refused
       if (!this.namespace.links.has(link)) return Fault.of('kernel-refused', 'dump of the tables: ENODEV')
       const idleMsByMac = this.namespace.idleMsByMac(link, this.#clock.now())
@@ -108,7 +102,8 @@ export class MemoryKernel implements Kernel {
   nextHops$(destinations: readonly Ip[]): Observable<ReadonlyMap<Ip, NextHop | undefined>> {
     return this.#request$(() => {
       return (
-        this.#refusalOf('ip route get') ?? new Map(destinations.map((ip) => [ip, this.namespace.nextHop(ip)]))
+        this.#obstinacies.refusalOf('ip route get') ??
+        new Map(destinations.map((ip) => [ip, this.namespace.nextHop(ip)]))
       )
     })
   }
@@ -219,10 +214,10 @@ export class MemoryKernel implements Kernel {
 
   /** Refuses what begins with the command (a row's, `ip link add …` or `dump`), once or until {@link accept}. */
   refuse(command: string, fault: Fault, times: 'once' | 'always'): void {
-    this.#obstinacies = [...this.#obstinacies, { command, fault, once: times === 'once' }]
+    this.#obstinacies.add({ command, fault, once: times === 'once' })
   }
   accept(): void {
-    this.#obstinacies = []
+    this.#obstinacies.clear()
   }
 
   #create(spec: VxlanSpec, did: 'created' | 'recreated'): EnsuredLink {
@@ -254,7 +249,7 @@ export class MemoryKernel implements Kernel {
   #write(ops: readonly Op[]): readonly Refusal[] {
     return ops.flatMap((op) => {
       const command = printOp(op, this.namespace.links.get(op.row.link)?.name ?? `#${String(op.row.link)}`)
-      const refused = this.#refusalOf(command)
+      const refused = this.#obstinacies.refusalOf(command)
       if (refused) return { op, fault: refused }
       const error = this.namespace.write(
         this.namespace.takesOver(op) ? { ...op, replace: true } : op,
@@ -276,12 +271,6 @@ export class MemoryKernel implements Kernel {
 
   #isOurs(row: Route): boolean {
     return this.namespace.route(row.dst)?.protocol === routeProtocol
-  }
-
-  #refusalOf(command: string): Fault | undefined {
-    const found = this.#obstinacies.find((o) => command.startsWith(o.command))
-    if (found?.once) this.#obstinacies = this.#obstinacies.filter((o) => o !== found)
-    return found?.fault
   }
 
   #request$<T>(run: () => T | Fault): Observable<T> {

@@ -1,8 +1,9 @@
 import { expect } from 'chai'
 import { judgeConfigChange } from '../../../../src/core/overlay/config-change.ts'
-import { cidr4, config, dualConfig } from './fixtures.ts'
+import { cidr4, cidr6, config, dualConfig } from './fixtures.ts'
 
 const lease = { subnet: cidr4('10.5.1.0/24'), subnet6: undefined }
+const dualLease = { ...lease, subnet6: cidr6('fc00:0:0:1::/64') }
 const vxlan = (more: object) => ({ Backend: { Type: 'vxlan', ...more } })
 const judge = (change: Readonly<Record<string, unknown>>, held: typeof lease | undefined = lease) =>
   judgeConfigChange(config(), config(change), held)
@@ -27,7 +28,6 @@ describe('judgeConfigChange', () => {
     ['Network', { Network: '10.6.0.0/16' }],
     ['SubnetLen', { SubnetLen: 25 }],
     ['EnableIPv6', { EnableIPv6: true, IPv6Network: 'fc00::/48' }],
-    ['EnableIPv4', { EnableIPv4: false, EnableIPv6: true, IPv6Network: 'fc00::/48' }],
     ['Backend.Type', { Backend: { Type: 'host-gw' } }],
     ['Backend.VNI', vxlan({ VNI: 2 })],
     ['Backend.Port', vxlan({ Port: 4789 })],
@@ -39,6 +39,25 @@ describe('judgeConfigChange', () => {
       expect(judge(change)).to.deep.equal({ kind: 'refuse', fields: [field] })
       expect(judgeConfigChange(config(), config(change), undefined)).to.deep.equal({ kind: 'adopt' })
     })
+
+  it('refuses a family less while its subnet is held', () => {
+    const change = judgeConfigChange(dualConfig(), dualConfig({ EnableIPv4: false }), dualLease)
+    expect(change).to.deep.equal({ kind: 'refuse', fields: ['EnableIPv4'] })
+    expect(judgeConfigChange(dualConfig(), config(), dualLease)).to.deep.equal({
+      kind: 'refuse',
+      fields: ['EnableIPv6'],
+    })
+  })
+
+  it('judges the IPv6 range as that of IPv4', () => {
+    const to = (change: Readonly<Record<string, unknown>>) =>
+      judgeConfigChange(dualConfig(), dualConfig(change), dualLease)
+    expect(to({ IPv6Network: 'fc00::/47' })).to.deep.equal({ kind: 'adopt' })
+    expect(to({ IPv6Network: 'fc01::/48', IPv6SubnetLen: 80 })).to.deep.equal({
+      kind: 'refuse',
+      fields: ['IPv6Network', 'IPv6SubnetLen'],
+    })
+  })
 
   it('names every field', () => {
     expect(judge({ Network: '10.6.0.0/16', SubnetLen: 26, ...vxlan({ VNI: 2, Port: 4789 }) })).to.deep.equal({

@@ -36,7 +36,8 @@ export const config = (more: Readonly<Record<string, unknown>> = {}): NetworkCon
     parseNetworkConfig(JSON.stringify({ Network: '10.5.0.0/16', Backend: { Type: 'vxlan' }, ...more })),
   )
 
-export const dualConfig = (): NetworkConfig => config({ EnableIPv6: true, IPv6Network: 'fc00::/48' })
+export const dualConfig = (more: Readonly<Record<string, unknown>> = {}): NetworkConfig =>
+  config({ EnableIPv6: true, IPv6Network: 'fc00::/48', ...more })
 
 export const me = {
   node: 'me',
