@@ -52,7 +52,7 @@ export class InTurn {
   }
 }
 
-const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
+export const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
 
 // A Fault is a value that travels in the error channel: streams tell it from a bug by Fault.is.
 const unwritable = (path: string, error: unknown): Error =>
