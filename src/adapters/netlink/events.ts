@@ -3,6 +3,7 @@ import type { KernelEvent } from '../../ports/kernel.ts'
 import { readAddress, readLink } from './decode-link.ts'
 import { NeighMessage, hasOurMetric, neighSighting, readNeigh, readRoute } from './decode.ts'
 import type { FdbEchoes } from './fdb-echoes.ts'
+import { type NexthopObjects, readNexthop } from './nexthop-objects.ts'
 import { ownWritesFilter } from './own-writes.ts'
 import { RawSocket } from './raw-socket.ts'
 import { GROUP, NLM_F, NUD, RTM, eachMessage, messageFlags, messagePort } from './wire.ts'
@@ -14,6 +15,7 @@ const RECEIVE_BYTES = 8 << 20
 
 export interface EventsOptions {
   readonly echoes: FdbEchoes
+  readonly nexthops: NexthopObjects
   readonly receiveBufferBytes?: number
 }
 
@@ -23,10 +25,12 @@ export class Events {
   readonly #subject$ = new Subject<KernelEvent>()
   readonly #neigh = new NeighMessage()
   readonly #echoes: FdbEchoes
+  readonly #nexthops: NexthopObjects
   readonly events$: Observable<KernelEvent> = this.#subject$.asObservable()
 
   constructor(options: EventsOptions) {
     this.#echoes = options.echoes
+    this.#nexthops = options.nexthops
     this.#socket.setRecvBufferSize(options.receiveBufferBytes ?? RECEIVE_BYTES)
     let words: Int32Array = new Int32Array(0)
     this.#socket.onDatagram = (b, length) => {
@@ -36,7 +40,10 @@ export class Events {
       })
     }
     // Only ENOBUFS reaches a bound netlink socket; whatever else it might be, only a dump tells the truth then.
-    this.#socket.on('error', () => this.#subject$.next({ kind: 'overrun' }))
+    this.#socket.on('error', () => {
+      this.#nexthops.doubt()
+      this.#subject$.next({ kind: 'overrun' })
+    })
     for (const group of Object.values(GROUP)) this.#socket.addMembership(group)
   }
 
@@ -77,6 +84,11 @@ export class Events {
         this.#route(b, type === RTM.newRoute, start, end)
         return
       }
+      case RTM.newNexthop:
+      case RTM.delNexthop: {
+        this.#nexthop(b, type, start, end)
+        return
+      }
       case RTM.newLink:
       case RTM.delLink: {
         const link = readLink(b, start, end)
@@ -109,6 +121,14 @@ export class Events {
     // In the place of ours stands something else, or an address that nobody answered for: either way ours is gone.
     const verb = isNew && seen.standing ? 'add' : 'remove'
     this.#subject$.next({ kind: 'row', verb, row: seen.row, by: messagePort(b, start) })
+  }
+
+  /** With an object go the routes that name it, and nothing is said of them (fib_trie.c: fib_table_flush). */
+  #nexthop(b: Buffer, type: number, start: number, end: number): void {
+    const object = readNexthop(b, start, end)
+    if (!object) return
+    this.#nexthops.heard(type, object)
+    if (type === RTM.delNexthop && object.ours) this.#subject$.next({ kind: 'overrun' })
   }
 
   #route(b: Buffer, isNew: boolean, start: number, end: number): void {

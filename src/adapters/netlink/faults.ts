@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { Fault, type FaultCode, faultCodes } from '../../core/fault.ts'
 import { getSystemErrorName } from 'node:util'
-import { NLM_F, eachAttribute, messageFlags, readString, s32, u32, HEADER_BYTES } from './wire.ts'
+import { NLM_F, eachAttribute, messageFlags, readString, s32, u16, u32, HEADER_BYTES } from './wire.ts'
 
 const { errno: E } = constants
 
@@ -10,6 +10,8 @@ export interface Complaint {
   readonly errno: number
   /** NLMSGERR_ATTR_MSG: `Invalid link address`. */
   readonly text: string
+  /** Type of the message that it is about. */
+  readonly about?: number
 }
 
 /** A request that the kernel refused. */
@@ -79,5 +81,5 @@ export function readComplaint(b: Buffer, start: number, end: number): Complaint 
       if (type === NLMSGERR_ATTR_MSG) text = readString(b, from, length)
     })
   }
-  return { errno: errno === 0 ? 0 : errno, text }
+  return { errno: errno === 0 ? 0 : errno, text, about: at + 10 <= end ? u16(b, at + 8) : 0 }
 }

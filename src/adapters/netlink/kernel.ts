@@ -6,6 +6,7 @@ import { Failed, asFault } from './faults.ts'
 import { FdbEchoes } from './fdb-echoes.ts'
 import { interfaces, routeTo } from './interfaces.ts'
 import { NextHopLookups } from './next-hops.ts'
+import { NexthopObjects } from './nexthop-objects.ts'
 import { Requests } from './requests.ts'
 import { ensureLink, removeLink } from './vxlan-link.ts'
 import { Writer } from './writer.ts'
@@ -13,6 +14,8 @@ import { Writer } from './writer.ts'
 export interface KernelOptions {
   /** Receive buffer of the event socket: what it holds while the event loop is busy. 8 MiB by default. */
   readonly eventBufferBytes?: number
+  /** IPv4 tunnel routes beyond so many name their next hop by an object of its own; 1024 by default. */
+  readonly plainRoutes?: number
 }
 
 /**
@@ -21,9 +24,11 @@ export interface KernelOptions {
  */
 export function openKernel(options: KernelOptions = {}): Kernel & { close(): void } {
   const echoes = new FdbEchoes()
+  const nexthops = new NexthopObjects(options.plainRoutes)
   const { eventBufferBytes } = options
   const events = new Events({
     echoes,
+    nexthops,
     ...(eventBufferBytes !== undefined && { receiveBufferBytes: eventBufferBytes }),
   })
   const dumper = new Dumper()
@@ -32,6 +37,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
   const wire = { dumper, requests }
   const writer = new Writer({
     echoes,
+    nexthops,
     standingRoutes: () => standingRoutes(dumper),
     onRefused: (refusal) => events.emit({ kind: 'refused', refusal }),
     onLost: () => events.emit({ kind: 'overrun' }),
@@ -39,16 +45,24 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
   events.passOver(writer.port)
 
   const removeAll = async (deviceName: string): Promise<void> => {
+    await nexthops.learn(dumper)
     const routes = await allOurRoutes(dumper)
     const [refused] = await writer.apply(routes.map((row) => ({ verb: 'remove', row })))
     if (refused) throw new Failed(refused.fault)
     await removeLink(wire, deviceName)
   }
 
+  const dump = async (of: Parameters<Kernel['dump$']>[0]) => {
+    await nexthops.learn(dumper)
+    const dumped = await dumpOurs(dumper, of)
+    if (of.family === 4) nexthops.counted(dumped.rows)
+    return dumped
+  }
+
   return {
     events$: events.events$,
     ensureLink$: (spec) => once$(`vxlan device ${spec.name}`, () => ensureLink(wire, spec)),
-    dump$: (of) => once$('dump of the tables', () => dumpOurs(dumper, of)),
+    dump$: (of) => once$('dump of the tables', () => dump(of)),
     get room() {
       return writer.room
     },

@@ -7,7 +7,7 @@ const BPF = { loadByte: 0x30, loadHalf: 0x28, loadWord: 0x20, jumpIfEqual: 0x15,
 /** Where things are in a notification: struct nlmsghdr, and struct ndmsg behind it. */
 const AT = { type: 4, port: 12, state: 24 } as const
 
-const DROP = 10
+const DROP = 12
 const load = (code: number, at: number): FilterInstruction => ({ code, k: at })
 /** Jumps are relative to the instruction that follows `here`. */
 const whenEqual = (k: number, here: number, to: { yes?: number; no?: number }): FilterInstruction => ({
@@ -18,7 +18,7 @@ const whenEqual = (k: number, here: number, to: { yes?: number; no?: number }): 
 })
 
 /**
- * Spares a listener what it knows: neighbours and routes that the socket with this port id wrote. Ten thousand rows
+ * Spares a listener what it knows: neighbours, routes and nexthop objects that the socket with this port id wrote. Ten thousand rows
  * are ten thousand notifications otherwise, each to be received and decoded.
  *
  * A neighbour that is removed is told twice: FAILED with the port id of whoever did it, then, from neigh_remove_one
@@ -27,14 +27,16 @@ const whenEqual = (k: number, here: number, to: { yes?: number; no?: number }): 
  */
 export const ownWritesFilter = (port: number): readonly FilterInstruction[] => [
   /* 0 */ load(BPF.loadByte, AT.type), // all types are below 256
-  /* 1 */ whenEqual(RTM.delNeigh, 1, { yes: 5 }),
-  /* 2 */ whenEqual(RTM.newNeigh, 2, { yes: 7 }),
-  /* 3 */ whenEqual(RTM.newRoute, 3, { yes: 7 }),
-  /* 4 */ whenEqual(RTM.delRoute, 4, { yes: 7, no: 9 }),
-  /* 5 */ load(BPF.loadHalf, AT.state),
-  /* 6 */ whenEqual(swap16(NUD.failed), 6, { yes: DROP }), // an FDB entry is never FAILED
-  /* 7 */ load(BPF.loadWord, AT.port),
-  /* 8 */ whenEqual(swap32(port), 8, { yes: DROP }),
-  /* 9 */ { code: BPF.return, k: 0xffff_ffff },
-  /* 10 */ { code: BPF.return, k: 0 },
+  /* 1 */ whenEqual(RTM.delNeigh, 1, { yes: 7 }),
+  /* 2 */ whenEqual(RTM.newNeigh, 2, { yes: 9 }),
+  /* 3 */ whenEqual(RTM.newRoute, 3, { yes: 9 }),
+  /* 4 */ whenEqual(RTM.delRoute, 4, { yes: 9 }),
+  /* 5 */ whenEqual(RTM.newNexthop, 5, { yes: 9 }),
+  /* 6 */ whenEqual(RTM.delNexthop, 6, { yes: 9, no: 11 }),
+  /* 7 */ load(BPF.loadHalf, AT.state),
+  /* 8 */ whenEqual(swap16(NUD.failed), 8, { yes: DROP }), // an FDB entry is never FAILED
+  /* 9 */ load(BPF.loadWord, AT.port),
+  /* 10 */ whenEqual(swap32(port), 10, { yes: DROP }),
+  /* 11 */ { code: BPF.return, k: 0xffff_ffff },
+  /* 12 */ { code: BPF.return, k: 0 },
 ]

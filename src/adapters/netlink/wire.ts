@@ -20,6 +20,7 @@ export const RTM = {
   newRoute: 24, delRoute: 25, getRoute: 26,
   newNeigh: 28, delNeigh: 29, getNeigh: 30,
   getNeighTable: 66, setNeighTable: 67,
+  newNexthop: 104, delNexthop: 105, getNexthop: 106,
 } as const // prettier-ignore
 
 export const AF_INET = 2
@@ -34,6 +35,7 @@ export const GROUP = {
   ipv4Route: 7,
   ipv6Address: 9,
   ipv6Route: 11,
+  nexthop: 32,
 } as const
 
 export const NUD = { incomplete: 1, probe: 0x10, failed: 0x20, noarp: 0x40, permanent: 0x80 } as const
@@ -50,7 +52,9 @@ export const RTA = {
   multipath: 9,
   table: 15,
   via: 18,
+  nexthopId: 30,
 } as const
+export const NHA = { id: 1, oif: 5, gateway: 6 } as const
 export const RT_TABLE_MAIN = 254
 export const RTN_UNICAST = 1
 export const RT_SCOPE = { universe: 0, link: 253, nowhere: 255 } as const

@@ -5,12 +5,13 @@ import { printOp } from '../../core/kernel/notation.ts'
 import type { Op } from '../../core/kernel/rows.ts'
 import { rowKey, sameRow, type RowKey } from '../../core/kernel/rows.ts'
 import type { Refusal } from '../../ports/kernel.ts'
-import { encodeOp, outgoing, requestAck } from './encode.ts'
+import { encodeDelNexthop, encodeNewNexthop, encodeOp, outgoing, requestAck } from './encode.ts'
 import { type Complaint, faultOf, readComplaint } from './faults.ts'
 import type { StandingRoute } from './dump.ts'
 import type { FdbEchoes } from './fdb-echoes.ts'
+import type { NexthopObjects } from './nexthop-objects.ts'
 import { RawSocket, SOL_NETLINK } from './raw-socket.ts'
-import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NLMSG_ERROR, eachMessage, messageSeq } from './wire.ts'
+import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NLMSG_ERROR, RTM, eachMessage, messageSeq } from './wire.ts'
 
 /** Most messages in a datagram. The kernel acts on all of them before sendto returns. */
 const BATCH = 128
@@ -29,6 +30,7 @@ const { errno: E } = constants
 
 export interface WriterOptions {
   readonly echoes: FdbEchoes
+  readonly nexthops: NexthopObjects
   /** The routes of whatever protocol that stand in the kernel now. */
   readonly standingRoutes: () => Promise<readonly StandingRoute[]>
   /** A row of {@link Writer.answer} was refused. */
@@ -120,14 +122,28 @@ export class Writer {
   /** Encodes one datagram; the sequence number of its first message, which counts on without a gap. */
   #put(ops: readonly Op[], acknowledged: boolean): number {
     const { words } = this.#outgoing
-    const { echoes } = this.#options
+    const { echoes, nexthops } = this.#options
     if (this.#seq > LAST_SEQ - BATCH) this.#seq = 1
     const firstSeq = this.#seq
     let [at, last] = [0, 0]
     for (const op of ops) {
+      const seq = this.#seq++
+      const { row } = op
+      if (row.kind !== 'route') {
+        last = at
+        at = encodeOp(words, at, op, { seq })
+        if (row.kind === 'fdb') echoes.wrote(words, last)
+        continue
+      }
+      const nexthop = op.verb === 'add' ? nexthops.idFor(row) : undefined
+      if (nexthop !== undefined) at = encodeNewNexthop(words, at, row, { seq, id: nexthop })
       last = at
-      at = encodeOp(words, at, op, this.#seq++)
-      if (op.row.kind === 'fdb') echoes.wrote(words, last)
+      at = encodeOp(words, at, op, { seq, nexthop })
+      nexthops.wrote(op)
+      const id = nexthops.idAfter(op)
+      if (id === undefined) continue
+      last = at
+      at = encodeDelNexthop(words, at, { seq, id })
     }
     if (acknowledged) requestAck(words, last)
     this.#length = at * 4
@@ -187,13 +203,14 @@ export class Writer {
     const batch = this.#batch
     const op = batch?.ops[seq - batch.firstSeq]
     if (batch && op) {
-      if (complaint.errno !== 0 && !isAsWanted(op, complaint.errno)) batch.complaints.set(op, complaint)
-      if (seq === batch.firstSeq + batch.ops.length - 1) this.#answered(batch)
+      // Of a route and its nexthop object, the one that is refused first says why the other one is.
+      if (!isAsWanted(op, complaint) && !batch.complaints.has(op)) batch.complaints.set(op, complaint)
+      const isLast = seq === batch.firstSeq + batch.ops.length - 1
+      if (isLast && complaint.about !== RTM.newNexthop) this.#answered(batch) // its route follows
       return
     }
     const answer = this.#answers[seq % ANSWERS_KEPT]
-    if (answer?.seq === seq && complaint.errno !== 0 && !isAsWanted(answer.op, complaint.errno))
-      this.#refuseAnswer(answer.op, complaint)
+    if (answer?.seq === seq && !isAsWanted(answer.op, complaint)) this.#refuseAnswer(answer.op, complaint)
   }
 
   #fail(errno: number): void {
@@ -250,7 +267,10 @@ const OCCUPIED = 'a route of another protocol stands there; remove it, or change
 const STALE = 'a route of ours with another next hop stands there'
 
 /** A refusal that says that all is as it should be. */
-function isAsWanted(op: Op, errno: number): boolean {
+function isAsWanted(op: Op, { errno, about }: Complaint): boolean {
+  if (errno === 0) return true
+  if (about === RTM.newNexthop) return errno === E.EEXIST
+  if (about === RTM.delNexthop) return true // it goes with its device, or stays in nobody's way
   if (op.verb === 'remove')
     // ENODEV: rows go with their device.
     return errno === E.ENOENT || errno === E.ESRCH || errno === E.ENODEV

@@ -8,7 +8,7 @@ import { Ipv4 } from '../../../src/core/net/ipv4.ts'
 import { Mac } from '../../../src/core/net/mac.ts'
 import { Port, Vni } from '../../../src/core/net/vni.ts'
 import type { KernelEvent } from '../../../src/ports/kernel.ts'
-import { openKernel } from '../../../src/adapters/netlink/kernel.ts'
+import { type KernelOptions, openKernel } from '../../../src/adapters/netlink/kernel.ts'
 import { isEnclosed } from '../../../tools/enclosure.mjs'
 import { output, run } from '../../support/process.ts'
 
@@ -36,9 +36,9 @@ export class Namespace {
   readonly underlay: number
   readonly #events$: Observable<KernelEvent>
 
-  private constructor(underlay: number, eventBufferBytes: number | undefined) {
+  private constructor(underlay: number, options: KernelOptions) {
     this.underlay = underlay
-    this.kernel = openKernel(eventBufferBytes === undefined ? {} : { eventBufferBytes })
+    this.kernel = openKernel(options)
     this.#events$ = this.kernel.events$
     this.kernel.events$.subscribe({
       next: (event) => this.events.push(event),
@@ -48,14 +48,14 @@ export class Namespace {
     })
   }
 
-  static async open(options: { eventBufferBytes?: number } = {}): Promise<Namespace> {
+  static async open(options: KernelOptions = {}): Promise<Namespace> {
     if (!isEnclosed()) throw new Error('this is not an enclosure: run it by `npm test -- netns`')
     await sh('ip link set lo up')
     await sh('ip link add nl0 type veth peer name nl1')
     for (const device of ['nl0', 'nl1']) await sh(`ip link set ${device} addrgenmode none up`)
     await sh(`ip address add ${LOCAL}/24 dev nl0`)
     await sh('ip address add 192.0.2.3/24 dev nl0')
-    return new Namespace(await linkIndex('nl0'), options.eventBufferBytes)
+    return new Namespace(await linkIndex('nl0'), options)
   }
 
   async close(): Promise<void> {

@@ -31,7 +31,7 @@ const route: Route = { kind: 'route', link: 5, dst: cidr('10.5.2.0/24'), via: ip
 const encoded = (op: Op, seq = 7): string => {
   const { bytes, words } = outgoing(1)
   bytes.fill(0xee)
-  return bytes.toString('hex', 0, encodeOp(words, 0, op, seq) * 4).replace(/.{8}(?=.)/g, '$& ')
+  return bytes.toString('hex', 0, encodeOp(words, 0, op, { seq }) * 4).replace(/.{8}(?=.)/g, '$& ')
 }
 
 describe('encodeOp', () => {
@@ -72,10 +72,16 @@ describe('encodeOp', () => {
   })
 
   it('deletes a route with our protocol, so that nothing else matches', () => {
-    expect(encoded({ verb: 'remove', row: route })).to.equal(
+    expect(encoded({ verb: 'remove', row: { ...route, via: undefined } })).to.equal(
       '2c000000 19000100 07000000 00000000 02180000 fe54ff00 00000000 08000100 0a050200 08000400 05000000',
     )
     expect(ROUTE_PROTOCOL).to.equal(84)
+  })
+
+  it('deletes a tunnel route without naming its device, which one with a nexthop object has none of', () => {
+    expect(encoded({ verb: 'remove', row: route })).to.equal(
+      '24000000 19000100 07000000 00000000 02180000 fe54ff00 00000000 08000100 0a050200',
+    )
   })
 
   it('writes IPv6 as AF_INET6 with sixteen bytes', () => {
@@ -91,7 +97,7 @@ describe('encodeOp', () => {
 describe('requestAck', () => {
   it('adds NLM_F_ACK to the flags and touches nothing else', () => {
     const { bytes: b, words } = outgoing(1)
-    const length = encodeOp(words, 0, { verb: 'add', row: fdb }, 1) * 4
+    const length = encodeOp(words, 0, { verb: 'add', row: fdb }, { seq: 1 }) * 4
     const before = Buffer.from(b)
     requestAck(words, 0)
     expect(b.readUInt16LE(6)).to.equal(before.readUInt16LE(6) | 4)
@@ -198,7 +204,7 @@ describe('encode and decode', () => {
       fc.property(anyRow, fc.nat(40), (row, at) => {
         const { bytes, words } = outgoing(4)
         bytes.fill(0xee)
-        const end = encodeOp(words, at, { verb: 'add', row }, 1)
+        const end = encodeOp(words, at, { verb: 'add', row }, { seq: 1 })
         expect(end - at).to.be.at.most(MAX_OP_WORDS)
         expect(bytes.subarray(end * 4).every((octet) => octet === 0xee)).to.equal(true)
         expect(decoded(bytes, at * 4, end * 4), rowId(row)).to.deep.equal(row)

@@ -9,7 +9,7 @@ import { fdb, neighbour } from '../../core/kernel/fixtures.ts'
 /** Behind our own attributes the kernel puts NDA_CACHEINFO. */
 const message = (verb: Op['verb'], row: Op['row'], behind: number = NDA.cacheinfo): Int32Array => {
   const { words } = outgoing(2)
-  words[encodeOp(words, 0, { verb, row }, 1)] = 20 | (behind << 16)
+  words[encodeOp(words, 0, { verb, row }, { seq: 1 })] = 20 | (behind << 16)
   return words
 }
 
