@@ -3,7 +3,7 @@ import { printTable } from './table.ts'
 
 /** `tweed status` for people. */
 export const printStatus = (status: AgentStatus): string => {
-  const { health, filter, lease, device, underlay, etcd, peers, misses } = status
+  const { health, filter, lease, underlay, etcd, peers, misses } = status
   const lines = [
     ['health', health.state],
     ...health.reasons.map(({ code, message }) => ['', `${code}: ${message}`]),
@@ -16,12 +16,7 @@ export const printStatus = (status: AgentStatus): string => {
       'underlay',
       underlay ? `${underlay.interface} ${underlay.address} mtu ${String(underlay.mtuBytes)}` : 'none yet',
     ],
-    [
-      'device',
-      device
-        ? `${device.name} ${device.mac} mtu ${String(device.mtuBytes)} vni ${String(device.vni)} port ${String(device.port)}`
-        : 'none',
-    ],
+    ...printDevices([status.device, status.device6]),
     ['filter', filter ? printFilter(filter) : 'not in place'],
     ['lease', lease ? `${lease.subnet} (${lease.state}${remaining(lease.remainingSeconds)})` : 'none'],
     [
@@ -64,6 +59,18 @@ export const printPeers = (peers: readonly PeerStatus[]): string =>
     ['subnet', 'public ip', 'path', 'vtep mac', 'since', 'state', 'detail'],
     peers.map((p) => [p.subnet, p.publicIp, p.path, p.vtepMac, p.since, p.state, p.detail]),
   )
+
+/** A line for each family. */
+const printDevices = (devices: readonly AgentStatus['device'][]): readonly (readonly string[])[] => {
+  const lines = devices.flatMap((device) =>
+    device
+      ? [
+          `${device.name} ${device.mac} mtu ${String(device.mtuBytes)} vni ${String(device.vni)} port ${String(device.port)}`,
+        ]
+      : [],
+  )
+  return lines.length === 0 ? [['device', 'none']] : lines.map((line) => ['device', line])
+}
 
 const printFilter = ({ masquerade, forwardRules }: NonNullable<AgentStatus['filter']>): string =>
   `masquerading ${masquerade ? 'on' : 'off'}, forward rules ${forwardRules ? 'on' : 'off'}`

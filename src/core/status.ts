@@ -11,6 +11,7 @@ export interface AgentStatus {
   readonly health: Health
   readonly underlay: {
     readonly interface: string
+    /** The public address; in dual stack both, with a comma between. */
     readonly address: string
     readonly mtuBytes: number
   } | null
@@ -88,7 +89,7 @@ export interface FaultReport {
   readonly message: string
 }
 
-/** One line of `tweed peers`. */
+/** One line of `tweed peers`. Of a host with two families, most fields hold two words with a comma between. */
 export interface PeerStatus {
   readonly subnet: string
   readonly publicIp: string

@@ -6,7 +6,6 @@ import { describeFight, describeOpponent } from '../core/kernel/fights.ts'
 import { rowKey } from '../core/kernel/rows.ts'
 import type { Tables } from '../core/kernel/tables.ts'
 import type { Forwarding } from '../core/forwarding.ts'
-import { printPublicIp } from '../core/overlay/own.ts'
 import { type Leg, legsOf, type Peer } from '../core/overlay/peer.ts'
 import { printSubnets } from '../core/overlay/subnet-key.ts'
 import type { AgentStatus, Health, PeerCounts, PeerStatus, TableCounts } from '../core/status.ts'
@@ -75,7 +74,7 @@ export const describeAgent = (
   underlay: state.underlay
     ? {
         interface: state.underlay.name,
-        address: state.me ? printPublicIp(state.me) : '',
+        address: printPublicIps(state.me),
         mtuBytes: state.underlay.mtuBytes,
       }
     : null,
@@ -121,7 +120,7 @@ export const describePeers = (forwarding: Forwarding, facts: ProcessFacts): read
   const admitted = [...forwarding.peers.values()].map((peer): PeerStatus => ({
     subnet: list(peer, ({ subnet }) => Cidr.print(subnet)),
     publicIp: list(peer, ({ publicIp }) => Ip.print(publicIp)),
-    path: list(peer, ({ subnet }) => forwarding.plane(subnet.family).pathTo(peer) ?? ''),
+    path: printPaths(legsOf(peer).map(({ subnet }) => forwarding.plane(subnet.family).pathTo(peer) ?? '')),
     vtepMac: list(peer, ({ vtepMac }) => (vtepMac === undefined ? '' : Mac.print(vtepMac))),
     node: peer.node ?? null,
     since: facts.wallTime(forwarding.since(peer)),
@@ -198,6 +197,13 @@ const list = (peer: Peer, word: (leg: Leg) => string): string =>
     .map(word)
     .filter((each) => each !== '')
     .join(',')
+
+/** One word, unless the families go different ways. */
+const printPaths = (paths: readonly string[]): string =>
+  (new Set(paths).size === 1 ? paths.slice(0, 1) : paths).join(',')
+
+const printPublicIps = (me: AgentState['me']): string =>
+  [me?.ipv4, me?.ipv6].flatMap((vtep) => (vtep ? [Ip.print(vtep.publicIp)] : [])).join(',')
 
 const describeDevice = (
   device: { readonly spec: VxlanSpec; readonly link: EnsuredLink } | undefined,

@@ -71,7 +71,7 @@ export class Lab {
       'link set br0 up',
     ])
     if (options.ipv6) {
-      await underlay.enableIpv6('br0')
+      for (const name of ['lo', 'br0']) await underlay.enableIpv6(name)
       await underlay.batch([`addr add ${underlayAddress6}/64 dev br0 nodad`])
     }
     const memberNetns: Netns[] = []

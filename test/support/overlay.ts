@@ -21,6 +21,23 @@ export const halfConfig = {
   Backend: { Type: 'vxlan' },
 }
 
+/** Both families, each with half of its network free for fake peers. */
+export const dualConfig = {
+  ...halfConfig,
+  EnableIPv6: true,
+  IPv6Network: 'fc00::/48',
+  IPv6SubnetMin: 'fc00:0:0:1::',
+  IPv6SubnetMax: 'fc00:0:0:99::',
+}
+
+/** IPv6 alone: records that only tweed reads. */
+export const ipv6Config = {
+  EnableIPv4: false,
+  EnableIPv6: true,
+  IPv6Network: 'fc00::/48',
+  Backend: { Type: 'vxlan' },
+}
+
 /** `10.5.9.0/24` → its key in etcd. */
 export const subnetKey = (subnet: string): string => `${prefix}/subnets/${subnet.replace('/', '-')}`
 
@@ -89,6 +106,10 @@ export const tableLines = async (host: Host, device = 'tweed.1'): Promise<readon
 
 const isAnswer = ({ state }: { readonly state: readonly string[] }): boolean =>
   !state.includes('INCOMPLETE') && !state.includes('FAILED')
+
+/** Destinations of the FDB entries of a device. */
+export const fdbOf = async (host: Host, device: string): Promise<readonly string[]> =>
+  (await host.tables(device)).fdb.map(({ dst }) => dst ?? '').sort()
 
 /** Rows of the fake peer with this number among them. */
 export const fakeRows = async (host: Host, number: number, mac = macOf(number)): Promise<readonly string[]> =>

@@ -24,7 +24,7 @@ export interface FdbRow {
 
 /** The three tables of which forwarding state consists, as the kernel has them and not as tweed believes. */
 export interface KernelTables {
-  /** Routes of our protocol, on any device. */
+  /** Routes of our protocol, of both families, on any device. */
   readonly routes: readonly RouteRow[]
   /** Of the overlay device, in any state; without those of multicast groups, which the kernel makes itself. */
   readonly neighbours: readonly NeighbourRow[]
@@ -41,7 +41,9 @@ const parse = (json: string): unknown => JSON.parse(json.trim() || '[]')
 
 export const readTables = async (netns: Netns, device: string): Promise<KernelTables> => {
   const exists = (await netns.ip('-br', 'link')).split('\n').some((line) => line.startsWith(`${device} `))
-  const routes = parse(await netns.ip('-j', 'route', 'show', 'proto', routeProtocol)) as RouteRow[]
+  const routesOf = async (family: '-4' | '-6') =>
+    parse(await netns.ip(family, '-j', 'route', 'show', 'proto', routeProtocol)) as RouteRow[]
+  const routes = [...(await routesOf('-4')), ...(await routesOf('-6'))]
   if (!exists) return { routes, neighbours: [], fdb: [] }
   const neighbours = parse(
     await netns.ip('-j', 'neigh', 'show', 'dev', device, 'nud', 'all'),

@@ -12,6 +12,7 @@ export const planLink = (
   const { link } = standing
   const create = [
     addLink(spec, underlayName),
+    ...(spec.family === 6 ? [enableIpv6(spec.name)] : []),
     ...spec.addresses.map((a) => addAddress(spec, a)),
     `ip link set ${spec.name} up`,
   ]
@@ -34,6 +35,10 @@ const addLink = (spec: VxlanSpec, underlayName: string): string =>
     ...(spec.learning ? [] : ['nolearning']),
     ...(spec.gbp ? ['gbp'] : []),
   ].join(' ')
+
+/** With slashes, since the name has a dot. */
+const enableIpv6 = (name: string): string =>
+  `sysctl -qw net/ipv6/conf/${name}/disable_ipv6=0 net/ipv6/conf/${name}/accept_ra=0`
 
 const addAddress = (spec: VxlanSpec, address: Cidr): string =>
   `ip addr add ${Cidr.print(address)} dev ${spec.name}`
