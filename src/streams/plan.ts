@@ -4,6 +4,7 @@ import type { Op } from '../core/kernel/rows.ts'
 import { families, type Family } from '../core/net/ip.ts'
 import type { VxlanSpec } from '../core/kernel/link.ts'
 import { planLink } from '../core/kernel/link-notation.ts'
+import { replacement } from '../core/kernel/replacement.ts'
 import { printOp } from '../core/kernel/notation.ts'
 import { allocationCandidates } from '../core/overlay/allocation.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
@@ -100,7 +101,8 @@ function rows$(
     map(({ dumps, hops }) => {
       planned.forEach(({ family }, i) => dumps[i] && forwarding.plane(family).dumped(dumps[i], now))
       forwarding.reached(hops, now)
-      const rows = forwarding.take(now, Infinity).map((op) => printOp(op, device(op)))
+      const ops = forwarding.take(now, Infinity).flatMap(replacement)
+      const rows = ops.map((op) => printOp(op, device(op)))
       return [...moveLines(settings, own), ...planned.flatMap(({ commands }) => commands), ...rows]
     }),
   )

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { constants } from 'node:os'
 import { Fault } from '../../core/fault.ts'
 import { printOp } from '../../core/kernel/notation.ts'
+import { replacement } from '../../core/kernel/replacement.ts'
 import type { Op } from '../../core/kernel/rows.ts'
 import { rowKey, sameRow, type RowKey } from '../../core/kernel/rows.ts'
 import type { Refusal } from '../../ports/kernel.ts'
@@ -150,8 +151,9 @@ export class Writer {
     return firstSeq
   }
 
-  async #apply(ops: readonly Op[]): Promise<readonly Refusal[]> {
+  async #apply(wanted: readonly Op[]): Promise<readonly Refusal[]> {
     const complaints = new Map<Op, Complaint>()
+    const ops = wanted.some(({ replace }) => replace) ? wanted.flatMap(replacement) : wanted
     for (let from = 0; from < ops.length;) {
       const batch = ops.length <= this.#batchSize ? ops : ops.slice(from, from + this.#batchSize)
       from += batch.length
@@ -161,7 +163,9 @@ export class Writer {
       await setImmediate()
       this.#yieldedAt = performance.now()
     }
-    return complaints.size === 0 ? [] : this.#judge(complaints, (again) => this.#apply(again))
+    if (complaints.size === 0) return []
+    if (ops !== wanted) for (const op of ops) if (!wanted.includes(op)) complaints.delete(op) // nobody waits for those
+    return this.#judge(complaints, (again) => this.#apply(again))
   }
 
   /** Writes one datagram; nothing if it was acknowledged at once. */
