@@ -1,7 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
 import type { Container } from '../../support/container.ts'
 import type { Host } from '../../support/host.ts'
+import { DualFlannel, type DualPeer } from '../../support/flannel.ts'
 import { Lab, prefix } from '../../support/lab.ts'
 import { dualConfig, etcdFlags, fdbOf, fileFlags, halfConfig, statusBecomes, tableLines, told } from '../../support/overlay.ts' // prettier-ignore
 import { eventually } from '../../support/process.ts'
@@ -12,58 +13,17 @@ const families = ['address', 'address6'] as const
 /** h1 and h2 have both families, h3 is an agent of IPv4 alone, h4 runs flannel. */
 describe('agent: dual stack next to others', () => {
   let lab: Lab
-  const subnet4 = '10.5.160.0/24'
-  const subnet6 = 'fc00:0:0:160::/64'
-  const macs = ['c6:d2:32:6f:8f:44', 'c6:d2:32:6f:8f:66'] as const
+  let flannel: DualFlannel
 
-  /** What flannel v0.28 leaves of itself on a dual-stack host and in etcd. */
-  const startFlannel = async (host: Host) => {
-    const common = 'mtu 1430 type vxlan id 1 dev eth0 dstport 8472 nolearning'
-    await host.netns.batch([
-      `link add flannel.1 address ${macs[0]} ${common} local 192.0.2.14`,
-      `link add flannel-v6.1 address ${macs[1]} ${common} local 2001:db8::14 udp6zerocsumrx`,
-    ])
-    await host.netns.enableIpv6('flannel-v6.1')
-    await host.netns.batch([
-      'addr add 10.5.160.0/32 dev flannel.1',
-      'addr add fc00:0:0:160::/128 dev flannel-v6.1 nodad',
-      'link set flannel.1 up',
-      'link set flannel-v6.1 up',
-    ])
-    await host.netns.sysctl('net.ipv4.ip_forward', '1')
-    await host.netns.sysctl('net.ipv6.conf.all.forwarding', '1')
-    const env = [
-      'FLANNEL_NETWORK=10.5.0.0/16',
-      'FLANNEL_SUBNET=10.5.160.1/24',
-      'FLANNEL_IPV6_NETWORK=fc00::/48',
-      'FLANNEL_IPV6_SUBNET=fc00:0:0:160::1/64',
-      'FLANNEL_MTU=1430',
-      'FLANNEL_IPMASQ=false',
-    ]
-    await writeFile(host.paths.subnetFile, env.join('\n') + '\n')
-    const record = `{"PublicIP":"192.0.2.14","PublicIPv6":"2001:db8::14","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"${macs[0]}"},"BackendV6Data":{"VNI":1,"VtepMAC":"${macs[1]}"}}`
-    const lease = /lease (\w+) granted/.exec(await lab.etcdctl('lease', 'grant', '86400'))?.[1] ?? ''
-    await lab.etcdctl('put', `--lease=${lease}`, `${prefix}/subnets/10.5.160.0-24&fc00:0:0:160::-64`, record)
-  }
-
-  /** What flannel does about a record of ours, read with nothing but its own fields. */
-  const addPeerAsFlannel = async (host: Host, peer: Host) => {
-    const { key = '' } = (await peer.status()).lease ?? {}
+  /** What flannel reads of a record of ours: nothing but its own fields. */
+  const peerOf = async (host: Host): Promise<DualPeer> => {
+    const { key = '' } = (await host.status()).lease ?? {}
     const entry = (await lab.etcdEntries()).find((candidate) => candidate.key === `${prefix}/subnets/${key}`)
     const record = JSON.parse(entry?.value ?? '{}') as FlannelRecord
-    const { PublicIP, PublicIPv6, BackendData, BackendV6Data } = record
-    const [v4 = '', v6 = ''] = key.split('&').map((half) => half.replace(/-(\d+)$/, '/$1'))
-    const ways = [
-      { device: 'flannel.1', subnet: v4, publicIp: PublicIP, mac: BackendData.VtepMAC },
-      { device: 'flannel-v6.1', subnet: v6, publicIp: PublicIPv6, mac: BackendV6Data.VtepMAC },
-    ]
-    for (const { device, subnet, publicIp, mac } of ways) {
-      const hop = subnet.replace(/\/.*/, '')
-      await host.netns.bridge('fdb', 'replace', mac, 'dev', device, 'dst', publicIp, 'self', 'permanent')
-      await host.netns.batch([
-        `neigh replace ${hop} lladdr ${mac} dev ${device} nud permanent`,
-        `route replace ${subnet} via ${hop} dev ${device} onlink`,
-      ])
+    const [subnet = '', subnet6 = ''] = key.split('&').map((half) => half.replace(/-(\d+)$/, '/$1'))
+    return {
+      ...{ subnet, subnet6, publicIp: record.PublicIP, publicIp6: record.PublicIPv6 },
+      macs: [record.BackendData.VtepMAC, record.BackendV6Data.VtepMAC],
     }
   }
 
@@ -72,9 +32,10 @@ describe('agent: dual stack next to others', () => {
     // It has come when the network had IPv4 alone, and hasn't been restarted since.
     await (await lab.host(3).startAgent()).waitReady()
     await lab.putConfig(dualConfig)
-    await startFlannel(lab.host(4))
+    flannel = new DualFlannel(lab, 4)
+    await flannel.start()
     for (const number of [1, 2]) await (await lab.host(number).startAgent()).waitReady()
-    for (const number of [1, 2]) await addPeerAsFlannel(lab.host(4), lab.host(number))
+    for (const number of [1, 2]) await flannel.addPeer(await peerOf(lab.host(number)))
     for (const host of lab.hosts) await host.addContainer('c')
     for (const number of [1, 2, 3])
       await statusBecomes(lab.host(number), 'all peers', ({ peers }) => peers.programmed === 3)
@@ -138,9 +99,11 @@ describe('agent: dual stack next to others', () => {
     expect(status).to.match(/^device +tweed\.1 [0-9a-f:]{17} mtu 1450 vni 1 port 8472$/m)
     expect(status).to.match(/^device +tweed-v6\.1 [0-9a-f:]{17} mtu 1430 vni 1 port 8472$/m)
     expect(status).to.match(/^lease +10\.5\.\d+\.0\/24,fc00:0:0:[0-9a-f]+::\/64 \(owned/m)
-    const flannel = peers.split('\n').find((line) => line.startsWith(`${subnet4},${subnet6}`))
-    expect(flannel).to.match(
-      new RegExp(`^\\S+ +192\\.0\\.2\\.14,2001:db8::14 +tunnel +${macs.join(',')} +\\S+ +programmed`),
+    const line = peers
+      .split('\n')
+      .find((line) => line.startsWith(`${flannel.peer.subnet},${flannel.peer.subnet6}`))
+    expect(line).to.match(
+      new RegExp(`^\\S+ +192\\.0\\.2\\.14,2001:db8::14 +tunnel +${flannel.macs.join(',')} +\\S+ +programmed`),
     )
     expect(peers).to.match(/^10\.5\.\d+\.0\/24 +192\.0\.2\.13 +tunnel /m)
   })
