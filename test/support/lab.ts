@@ -48,10 +48,12 @@ export class Lab {
   readonly endpoint: string
   /** Where the etcd members are, if each has a machine of its own. */
   readonly memberNetns: readonly Netns[]
+  readonly hasIpv6: boolean
   readonly #folder: string
   readonly etcd: Etcd
 
-  private constructor({ underlay, etcd, hosts, folder, memberNetns }: LabParts) {
+  private constructor({ underlay, etcd, hosts, folder, memberNetns, hasIpv6 }: LabParts) {
+    this.hasIpv6 = hasIpv6
     this.underlay = underlay
     this.etcd = etcd
     this.endpoint = etcd.endpoints
@@ -94,7 +96,7 @@ export class Lab {
       const place = { options, name: `h${i}`, netns: `${name}h${i}`, index: i, folder }
       hosts.push(await addHost(underlay, { ...place, endpoints: etcd.endpoints }))
     }
-    const lab = new Lab({ underlay, etcd, hosts, folder, memberNetns })
+    const lab = new Lab({ underlay, etcd, hosts, folder, memberNetns, hasIpv6: Boolean(options.ipv6) })
     const config = 'config' in options ? options.config : defaultConfig
     if (config !== undefined) await lab.putConfig(config)
     return lab
@@ -177,6 +179,7 @@ export interface EtcdEntry {
 }
 
 interface LabParts {
+  readonly hasIpv6: boolean
   readonly underlay: Netns
   readonly etcd: Etcd
   readonly hosts: readonly Host[]

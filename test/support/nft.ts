@@ -46,13 +46,23 @@ export class SourceWatch {
 }
 
 export const internetAddress = '203.0.113.9'
+export const internetAddress6 = '2001:db8:1::9'
 
 /** A machine beyond the router of the underlay, which knows no way into the overlay. */
-export const addInternet = async ({ underlay }: Lab): Promise<Netns> => {
+export const addInternet = async ({ underlay, hasIpv6 }: Lab): Promise<Netns> => {
   const internet = await Netns.add(`${underlay.name}-internet`)
   await veth([underlay, 'isp'], [internet, 'eth0'])
   await underlay.batch(['addr add 203.0.113.1/24 dev isp'])
   await internet.batch([`addr add ${internetAddress}/24 dev eth0`, 'route add default via 203.0.113.1'])
   await underlay.sysctl('net.ipv4.ip_forward', '1')
+  if (!hasIpv6) return internet
+  await underlay.enableIpv6('isp')
+  for (const name of ['lo', 'eth0']) await internet.enableIpv6(name)
+  await underlay.batch(['addr add 2001:db8:1::1/64 dev isp nodad'])
+  await internet.batch([
+    `addr add ${internetAddress6}/64 dev eth0 nodad`,
+    'route add default via 2001:db8:1::1',
+  ])
+  await underlay.sysctl('net.ipv6.conf.all.forwarding', '1')
   return internet
 }
