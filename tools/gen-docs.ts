@@ -19,7 +19,7 @@ export interface Page {
 const flagGroups: readonly (readonly [title: string, flags: readonly Flag[]])[] = [
   ['etcd', ['etcd-endpoints', 'etcd-prefix', 'etcd-cafile', 'etcd-certfile', 'etcd-keyfile', 'etcd-cert-reload', 'etcd-username', 'etcd-password', 'audit']],
   ['Underlay', ['iface', 'iface-regex', 'iface-can-reach', 'public-ip', 'public-ipv6']],
-  ['Forwarding', ['resolve', 'device', 'idle', 'max-neighbours', 'hold', 'resync']],
+  ['Forwarding', ['resolve', 'device', 'tx-checksum-offload', 'idle', 'max-neighbours', 'hold', 'resync']],
   ['Masquerading', ['ip-masq', 'ip-masq-fully-random-disable', 'forward-rules']],
   ['Lease', ['subnet', 'lease-ttl', 'on-conflict']],
   ['Files', ['subnet-file', 'state-dir', 'run-dir']],

@@ -73,6 +73,8 @@ const packages = () => {
     ['bridge', 'iproute2'],
     ['ping', 'iputils-ping'],
     ['nft', 'nftables'],
+    ['iptables-legacy', 'iptables'],
+    ['ethtool', 'ethtool'],
     ['unshare', 'util-linux'],
     ['nsenter', 'util-linux'],
     ['mount', 'mount'],

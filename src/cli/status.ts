@@ -3,7 +3,7 @@ import { printTable } from './table.ts'
 
 /** `tweed status` for people. */
 export const printStatus = (status: AgentStatus): string => {
-  const { health, filter, lease, underlay, etcd, peers, misses } = status
+  const { health, filter, lease, underlay, etcd, peers, misses, checksumErrors } = status
   const lines = [
     ['health', health.state],
     ...health.reasons.map(({ code, message }) => ['', `${code}: ${message}`]),
@@ -35,6 +35,7 @@ export const printStatus = (status: AgentStatus): string => {
         .join(', '),
     ],
     ['drift', `${String(status.driftRepairs)} repairs, ${String(status.rowFights)} fights`],
+    ['checksums', `${String(checksumErrors.udp)} wrong in UDP, ${String(checksumErrors.tcp)} in TCP`],
   ]
   const table = printTable(
     ['table', 'desired', 'actual', 'pending', 'failed'],

@@ -20,6 +20,7 @@ export const agentSettings = (s: Settings): AgentSettings => ({
   publicIp: s['public-ip'],
   publicIp6: s['public-ipv6'],
   device: s.device,
+  checksumOffload: s['tx-checksum-offload'] === 'keep' ? undefined : s['tx-checksum-offload'] === 'on',
   subnet: s.subnet,
   onConflict: s['on-conflict'],
   leaseTtlSeconds: Math.floor(s['lease-ttl'] / 1000),

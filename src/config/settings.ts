@@ -202,6 +202,7 @@ export const settings = {
     'must be an interface name: 1 to 15 characters without slash, colon or space',
     ([given = '']) => (/^[^\s/:]{1,15}$/.test(given) && given !== '.' && given !== '..' ? given : undefined),
   ),
+  'tx-checksum-offload': oneOf(['keep', 'on', 'off'], ['<keep|on|off>', 'whether the device leaves checksums to the network card; keep: as it is', 'keep'], agentOnly), // prettier-ignore
   'state-dir': text(['<dir>', 'what outlives a reboot: identity, lease, known peers', '/var/lib/tweed']),
   'run-dir': text(['<dir>', 'the socket that status, peers and leave ask', '/run/tweed']),
   idle: duration(

@@ -37,6 +37,7 @@ export const faultCodes = {
   'netlink-timeout': 'the kernel did not answer a request in time',
   'forwarding-off': 'forwarding is off and could not be switched on',
   'forward-dropped': 'a forward chain of somebody else drops packets of the overlay',
+  'checksum-errors': 'packets arrive with wrong checksums, and are dropped',
   'nft-missing': 'the program nft was not found',
   'underlay-missing': 'no usable underlay interface was found',
   'state-unwritable': 'the state directory could not be written',

@@ -104,6 +104,12 @@ export const metrics: readonly Metric[] = [
     help: 'Rows that another program changes again and again.',
     samples: ({ rowFights }) => one(rowFights),
   },
+  {
+    name: 'tweed_checksum_errors_total',
+    kind: 'counter',
+    help: 'Packets of any kind that this host dropped for a wrong checksum.',
+    samples: ({ checksumErrors: { udp, tcp } }) => each('protocol', { udp, tcp }),
+  },
 ]
 
 /** The text format of Prometheus, version 0.0.4. */

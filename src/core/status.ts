@@ -1,3 +1,4 @@
+import type { ChecksumErrors } from './checksums.ts'
 import type { FaultCode } from './fault.ts'
 import type { MissCounts } from './overlay/miss.ts'
 
@@ -52,6 +53,8 @@ export interface AgentStatus {
   readonly driftRepairs: number
   /** Rows that another program changes again and again. */
   readonly rowFights: number
+  /** Packets of any kind that this host dropped for a wrong checksum since the agent started. */
+  readonly checksumErrors: ChecksumErrors
   /** The newest last. */
   readonly faults: readonly FaultReport[]
 }

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs'
+import type { ChecksumErrors } from '../core/checksums.ts'
 import type { Family, Ip } from '../core/net/ip.ts'
 import type { Mac } from '../core/net/mac.ts'
 import type { StoredRecord } from '../core/overlay/record.ts'
@@ -26,6 +27,8 @@ export interface Host {
 
   /** Switches forwarding of this family on if it is off; emits whether it is on. */
   forward$(family: Family): Observable<boolean>
+  /** Packets that arrived with a wrong checksum, since the machine started. */
+  checksumErrors$(): Observable<ChecksumErrors>
   /** Name of a running process; undefined where there is none of that id. */
   processName(pid: number): string | undefined
   /** How long the machine has been up. */

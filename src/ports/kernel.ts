@@ -39,6 +39,9 @@ export interface Kernel {
     destination: Ip,
   ): Observable<{ readonly link: number; readonly source: Ip | undefined } | undefined>
 
+  /** Whether a device leaves checksums to the network card; undefined where the kernel doesn't tell. */
+  checksumOffload$(link: number): Observable<boolean | undefined>
+
   /** How the kernel would send to each of these underlay addresses; undefined where it has no way. */
   nextHops$(destinations: readonly Ip[]): Observable<ReadonlyMap<Ip, NextHop | undefined>>
 

@@ -1,9 +1,11 @@
+import { ChecksumErrors } from '../core/checksums.ts'
 import { Fault } from '../core/fault.ts'
 import type { EnsuredLink, VxlanSpec } from '../core/kernel/link.ts'
 import type { Family } from '../core/net/ip.ts'
 import type { OwnIdentity, OwnLease } from '../core/overlay/own.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
 import type { Millis } from '../core/time.ts'
+import type { ChecksumState } from './checksums.ts'
 import type { DeviceState } from './device.ts'
 import type { FilterSpec } from '../core/filter/masquerade.ts'
 import type { FilterState } from './packet-filter.ts'
@@ -33,6 +35,7 @@ export type AgentEvent =
     }
   | { readonly kind: 'filter'; readonly state: FilterState }
   | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | ({ readonly kind: 'checksums' } & ChecksumState)
   /** Of what goes on beside all that; without a fault it is well (again). */
   | { readonly kind: 'fault'; readonly of: Upkeep['of']; readonly fault: Fault | undefined }
 
@@ -60,6 +63,8 @@ export interface AgentState {
   /** And everything that was owed then has been written. */
   readonly settled: boolean
   readonly driftRepairs: number
+  /** Since the start. */
+  readonly checksumErrors: ChecksumErrors
   /** What is wrong now, by the part that it is wrong with. */
   readonly troubles: ReadonlyMap<string, Fault>
   readonly faults: readonly { readonly at: Millis; readonly fault: Fault }[]
@@ -77,6 +82,7 @@ export const startingAgent: AgentState = {
   dumped: false,
   settled: false,
   driftRepairs: 0,
+  checksumErrors: ChecksumErrors.none,
   troubles: new Map(),
   faults: [],
 }
@@ -102,6 +108,7 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
       if (event.state.kind === 'lost') return Fault.of('lease-lost')
       return event.state.kind === 'owned' ? event.state.lease.instead : event.state.fault
     case 'device':
+      if (event.state.kind === 'ready') return event.state.link.fault
       return event.state.kind === 'failed' ? event.state.fault : undefined
     case 'outcome':
       if (event.outcome.kind === 'wrote') return event.outcome.refusals[0]?.fault
@@ -112,6 +119,7 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
     case 'self':
     case 'no underlay':
     case 'etcd':
+    case 'checksums':
     case 'fault':
       return event.fault
   }
@@ -137,6 +145,8 @@ function changeOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
       if (event.outcome.kind === 'settled')
         return state.settled === state.dumped ? {} : { settled: state.dumped }
       return event.outcome.kind === 'drifted' ? { driftRepairs: state.driftRepairs + 1 } : {}
+    case 'checksums':
+      return { checksumErrors: event.errors }
     case 'no underlay':
     case 'fault':
       return {}

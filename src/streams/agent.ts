@@ -2,6 +2,7 @@ import { concatMap, defer, forkJoin, map, merge, type Observable, scan, switchMa
 import { Forwarding } from '../core/forwarding.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
+import { checksums$ } from './checksums.ts'
 import { afterDelay, crowdDelayMs } from './crowd.ts'
 import { devices$, type DeviceState } from './device.ts'
 import { filterSpec, packetFilter$ } from './packet-filter.ts'
@@ -98,6 +99,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       deviceStates$.pipe(map((state): AgentEvent => ({ kind: 'device', state }))),
       filterStates$.pipe(map((state): AgentEvent => ({ kind: 'filter', state }))),
       records$.pipe(map(etcdEvent)),
+      checksums$(host, settings.resyncMs).pipe(map((state): AgentEvent => ({ kind: 'checksums', ...state }))),
       asides$.pipe(map((aside): AgentEvent => ({ kind: 'fault', ...aside }))),
     )
   })

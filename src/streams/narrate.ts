@@ -106,6 +106,7 @@ function tellEvent(to: Listeners, before: AgentState, { event, state, forwarding
         peers: forwarding.peers.size,
       })
     case 'no underlay':
+    case 'checksums':
     case 'fault':
       return
   }

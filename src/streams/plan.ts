@@ -1,4 +1,4 @@
-import { concatMap, forkJoin, map, type Observable, of, take, throwError } from 'rxjs'
+import { catchError, concatMap, forkJoin, map, type Observable, of, take, throwError } from 'rxjs'
 import { Forwarding } from '../core/forwarding.ts'
 import type { Op } from '../core/kernel/rows.ts'
 import { families, type Family } from '../core/net/ip.ts'
@@ -41,7 +41,8 @@ export const plan$ = (world: World, settings: AgentSettings): Observable<readonl
           const lease = ownLeaseIn(view, context)
           if (!lease)
             return of(['# no subnet is leased yet: tweed agent would claim one and make the device for it'])
-          const specs = vxlanSpecs({ config: context.config, me, lease, underlay, device: settings.device })
+          const { device, checksumOffload } = settings
+          const specs = vxlanSpecs({ config: context.config, me, lease, underlay, device, checksumOffload })
           const standing = { network: state.network, lease, specs }
           return forkJoin([
             rows$(world, settings, { specs, view, peers, interfaces, own: { ...context, lease } }),
@@ -80,9 +81,7 @@ function rows$(
   const planned = families.map((family) => {
     const spec = specs.find((each) => each.family === family)
     const link = interfaces.links.find((l) => l.name === spec?.name)
-    const { addresses } = interfaces
-    const commands = spec ? planLink(spec, nameOf(spec.underlay), { link, addresses }) : []
-    return { family, link: link?.index, made: spec && link === undefined ? spec.name : undefined, commands }
+    return { family, spec, facts: link, link: link?.index, made: spec && !link ? spec.name : undefined }
   })
   const made = new Map(planned.map(({ family, made: name }) => [notYet(family), name]))
   const device = ({ row }: Op): string => made.get(row.link) ?? nameOf(row.link)
@@ -97,16 +96,31 @@ function rows$(
   return forkJoin({
     dumps: forkJoin(planned.map(({ family, link }) => kernel.dump$({ family, link }))),
     hops: kernel.nextHops$(forwarding.toAsk('all')),
+    offloads: forkJoin(planned.map(({ spec, link }) => offload$(kernel, spec, link))),
   }).pipe(
-    map(({ dumps, hops }) => {
+    map(({ dumps, hops, offloads }) => {
       planned.forEach(({ family }, i) => dumps[i] && forwarding.plane(family).dumped(dumps[i], now))
       forwarding.reached(hops, now)
       const ops = forwarding.take(now, Infinity).flatMap(replacement)
       const rows = ops.map((op) => printOp(op, device(op)))
-      return [...moveLines(settings, own), ...planned.flatMap(({ commands }) => commands), ...rows]
+      const { addresses } = interfaces
+      const links = planned.flatMap(({ spec, facts: link }, i) =>
+        spec ? planLink(spec, nameOf(spec.underlay), { link, addresses, checksumOffload: offloads[i] }) : [],
+      )
+      return [...moveLines(settings, own), ...links, ...rows]
     }),
   )
 }
+
+/** Asked only where it is wanted one way or the other. */
+const offload$ = (
+  kernel: World['kernel'],
+  spec: VxlanSpec | undefined,
+  link: number | undefined,
+): Observable<boolean | undefined> =>
+  spec?.checksumOffload === undefined || link === undefined
+    ? of(undefined)
+    : kernel.checksumOffload$(link).pipe(catchError(() => of(undefined)))
 
 /** Stands for the interface index of a device that is still to be made. */
 const notYet = (family: Family): number => -family

@@ -100,6 +100,7 @@ export const describeAgent = (
   misses: { ...forwarding.misses },
   driftRepairs: state.driftRepairs,
   rowFights: forwarding.fights.ongoing.length,
+  checksumErrors: state.checksumErrors,
   faults: state.faults.map(({ at, fault }) => ({
     at: facts.wallTime(at),
     code: fault.code,

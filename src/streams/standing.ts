@@ -105,7 +105,7 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     shareLatest(),
   )
   const standing$ = combineLatest([selves$, leases$.pipe(holding())]).pipe(
-    map(([self, lease]) => standingOf(self, lease, settings.device)),
+    map(([self, lease]) => standingOf(self, lease, settings)),
     distinctUntilChanged((a, b) => sameAs(a, b)),
     shareLatest(),
   )
@@ -130,8 +130,9 @@ const holding = (): OperatorFunction<LeaseState, Held> => (leases$) =>
     ),
   )
 
-function standingOf({ network, me, underlay }: Self, lease: Held, device: string | undefined): Standing {
-  const specs = vxlanSpecs({ config: network.config, me, lease, underlay, device })
+function standingOf({ network, me, underlay }: Self, lease: Held, settings: AgentSettings): Standing {
+  const { device, checksumOffload } = settings
+  const specs = vxlanSpecs({ config: network.config, me, lease, underlay, device, checksumOffload })
   return { network, me, underlay, lease, specs }
 }
 

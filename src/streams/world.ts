@@ -28,6 +28,8 @@ export interface AgentSettings extends ForwardingOptions {
   readonly publicIp: Ipv4 | undefined
   readonly publicIp6: Ipv6 | undefined
   readonly device: string | undefined
+  /** Of the VXLAN devices; undefined: as they stand. */
+  readonly checksumOffload: boolean | undefined
   /** The only subnet that will do. */
   readonly subnet: SubnetKey | undefined
   readonly onConflict: OnConflict

@@ -45,6 +45,7 @@ export const agentSettings = ({ resolve, hold, idle, maxNeighbours }: ScenarioSe
   subnet: undefined,
   publicIp6: undefined,
   device: undefined,
+  checksumOffload: undefined,
   onConflict: 'renumber',
   leaseTtlSeconds: 86_400,
   resyncMs: 60_000,

@@ -144,6 +144,7 @@ class Watched {
       apply$: (ops) => this.#counted$(kernel.apply$(ops)),
       interfaces$: () => this.#counted$(kernel.interfaces$()),
       routeTo$: (ip) => this.#counted$(kernel.routeTo$(ip)),
+      checksumOffload$: (link) => this.#counted$(kernel.checksumOffload$(link)),
       nextHops$: (ips) => this.#counted$(kernel.nextHops$(ips)),
       removeLink$: (name) => this.#counted$(kernel.removeLink$(name)),
       removeAll$: (name) => this.#counted$(kernel.removeAll$(name)),

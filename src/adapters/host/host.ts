@@ -5,6 +5,7 @@ import { defer, map, type Observable } from 'rxjs'
 import { sameRecords } from '../../core/overlay/kept-records.ts'
 import type { StoredRecord } from '../../core/overlay/record.ts'
 import type { Host, SavedState } from '../../ports/host.ts'
+import { readChecksumErrors } from './checksums.ts'
 import { InTurn, readText, remove, writeAtomically } from './files.ts'
 import { forward } from './forwarding.ts'
 import { nodeId, vtepMac } from './identity.ts'
@@ -56,6 +57,7 @@ export const openHost = ({ stateDir, subnetFile, sendUnixDatagram }: HostOptions
     nodeId,
     vtepMac,
     forward$: (family) => defer(() => forward(family)),
+    checksumErrors$: () => defer(readChecksumErrors),
     processName,
     uptimeMs: () => uptime() * 1000,
     notify: notifier(sendUnixDatagram),

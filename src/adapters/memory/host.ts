@@ -1,4 +1,5 @@
 import { defer, type Observable, of, throwError } from 'rxjs'
+import { ChecksumErrors } from '../../core/checksums.ts'
 import type { Fault } from '../../core/fault.ts'
 import { Mac } from '../../core/net/mac.ts'
 import type { StoredRecord } from '../../core/overlay/record.ts'
@@ -13,6 +14,7 @@ export class MemoryHost implements Host {
   unwritable: Fault | undefined
   /** What `/proc/sys` will say of forwarding. */
   forwards = true
+  checksumErrors: ChecksumErrors = ChecksumErrors.none
   /** What the service manager has been told. */
   readonly told: string[] = []
   readonly #node: string
@@ -60,6 +62,9 @@ export class MemoryHost implements Host {
   }
   forward$(): Observable<boolean> {
     return defer(() => of(this.forwards))
+  }
+  checksumErrors$(): Observable<ChecksumErrors> {
+    return defer(() => of(this.checksumErrors))
   }
   processName(): string | undefined {
     return undefined

@@ -9,6 +9,7 @@ import type { NextHop } from '../../core/overlay/reach.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Interfaces, Kernel, KernelEvent, Refusal } from '../../ports/kernel.ts'
 import { Namespace, type NeighbourEntry, type RowError, type Way } from './namespace.ts'
+import { Offloads } from './offloads.ts'
 import { Obstinacies } from './obstinacies.ts'
 
 export interface MemoryKernelOptions {
@@ -31,6 +32,7 @@ const byHandProtocol = 3
 export class MemoryKernel implements Kernel {
   readonly room: number
   readonly namespace = new Namespace()
+  readonly #offloads = new Offloads()
   readonly #clock: Pick<Clock, 'now'>
   readonly #latencyMs: number
   readonly #events$ = new Subject<KernelEvent>()
@@ -106,6 +108,10 @@ export class MemoryKernel implements Kernel {
         new Map(destinations.map((ip) => [ip, this.namespace.nextHop(ip)]))
       )
     })
+  }
+
+  checksumOffload$(link: number): Observable<boolean> {
+    return this.#request$(() => this.#offloads.of(link))
   }
 
   removeLink$(deviceName: string): Observable<void> {
@@ -225,6 +231,7 @@ export class MemoryKernel implements Kernel {
     this.#say({ kind: 'link', verb: 'add', link })
     for (const address of spec.addresses)
       this.addAddress({ link: link.index, address, scope: 0, secondary: false })
+    this.#offloads.set(link.index, spec.checksumOffload)
     return { index: link.index, mac: spec.mac, did }
   }
 
@@ -242,7 +249,8 @@ export class MemoryKernel implements Kernel {
     for (const address of missing) this.addAddress({ link: index, address, scope: 0, secondary: false })
     for (const address of surplus) this.removeAddress(address)
     if (!same) this.changeLink(link.name, wanted)
-    const changed = !same || missing.length > 0 || surplus.length > 0
+    const changed =
+      this.#offloads.set(index, spec.checksumOffload) || !same || missing.length > 0 || surplus.length > 0
     return { index, mac: spec.mac, did: changed ? 'changed' : 'nothing' }
   }
 

@@ -3,6 +3,7 @@ import type { Kernel } from '../../ports/kernel.ts'
 import { Dumper, allOurRoutes, dumpOurs, standingRoutes } from './dump.ts'
 import { Events } from './events.ts'
 import { Failed, asFault } from './faults.ts'
+import { Features } from './features.ts'
 import { FdbEchoes } from './fdb-echoes.ts'
 import { interfaces, routeTo } from './interfaces.ts'
 import { NextHopLookups } from './next-hops.ts'
@@ -20,7 +21,7 @@ export interface KernelOptions {
 
 /**
  * The kernel of the network namespace that this process is in. Five sockets, one per purpose: events, writes, dumps,
- * route look-ups, single requests. The event socket alone keeps the process running, until `close`.
+ * route look-ups, single requests; a sixth for the features of devices, where they matter. The event socket alone keeps the process running, until `close`.
  */
 export function openKernel(options: KernelOptions = {}): Kernel & { close(): void } {
   const echoes = new FdbEchoes()
@@ -34,7 +35,8 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
   const dumper = new Dumper()
   const requests = new Requests()
   const lookups = new NextHopLookups()
-  const wire = { dumper, requests }
+  const features = new Features()
+  const wire = { dumper, requests, features }
   const writer = new Writer({
     echoes,
     nexthops,
@@ -70,6 +72,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
     answer: (ops) => writer.answer(ops),
     interfaces$: () => once$('list of the interfaces', () => interfaces(dumper)),
     routeTo$: (destination) => once$('route look-up', () => routeTo(requests, destination)),
+    checksumOffload$: (link) => once$('features of the device', () => features.checksumOffload(link)),
     nextHops$: (ips) => once$('route look-ups', () => lookups.ask(ips)),
     removeLink$: (name) => once$(`removal of ${name}`, () => removeLink(wire, name)),
     removeAll$: (deviceName) => once$('cleanup', () => removeAll(deviceName)),
@@ -78,6 +81,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
       writer.close()
       dumper.close()
       lookups.close()
+      features.close()
       requests.close()
     },
   }

@@ -19,10 +19,11 @@ export interface Reply {
 
 /** Single requests for the rare things (link, address, look-up): the package's socket on top of ours. */
 export class Requests {
-  readonly #raw = new RawSocket(0)
+  readonly #raw: RawSocket
   readonly #socket: Socket
 
-  constructor() {
+  constructor(protocol = 0) {
+    this.#raw = new RawSocket(protocol)
     for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK])
       this.#raw.setsockopt(SOL_NETLINK, option, 1)
     // Same interface; the package's type has private members, so TypeScript can't see that.

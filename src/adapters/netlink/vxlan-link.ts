@@ -1,15 +1,17 @@
 import { constants } from 'node:os'
 import { Fault } from '../../core/fault.ts'
 import type { EnsuredLink, VxlanFacts, VxlanSpec } from '../../core/kernel/link.ts'
+import { checksumFeature } from '../../core/kernel/link-notation.ts'
 import { Cidr } from '../../core/net/cidr.ts'
 import { Ip } from '../../core/net/ip.ts'
 import type { LinkDetail } from './decode-link.ts'
 import type { Dumper } from './dump.ts'
-import { Failed, KernelError } from './faults.ts'
+import { Failed, KernelError, asFault } from './faults.ts'
 import { listAddresses, listLinks } from './interfaces.ts'
 import { setIpv6Device } from './ipv6-device.ts'
 import * as message from './link-messages.ts'
 import { differingTables, setParameters } from './neighbour-parameters.ts'
+import type { Features } from './features.ts'
 import type { Requests } from './requests.ts'
 import { NLM_F, RTM } from './wire.ts'
 
@@ -19,6 +21,7 @@ const ADDR_GEN_MODE_NONE = 1
 export interface Wire {
   readonly dumper: Dumper
   readonly requests: Requests
+  readonly features: Features
 }
 
 /**
@@ -35,8 +38,10 @@ export async function ensureLink(wire: Wire, spec: VxlanSpec): Promise<EnsuredLi
     await wire.requests.ask(RTM.delLink, 0, message.linkRequest(existing.index))
     return create(wire, spec, 'recreated')
   }
-  const writes = (await adjust(wire, existing, spec)) + (await furnish(wire, existing, spec))
-  return { index: existing.index, mac: spec.mac, did: writes === 0 ? 'nothing' : 'changed' }
+  const offload = await setOffload(wire, existing, spec)
+  const writes = (await adjust(wire, existing, spec)) + offload.writes + (await furnish(wire, existing, spec))
+  const did = writes === 0 ? 'nothing' : 'changed'
+  return { index: existing.index, mac: spec.mac, did, fault: offload.fault }
 }
 
 /** Removes the device if it is ours. */
@@ -88,8 +93,9 @@ async function create(wire: Wire, spec: VxlanSpec, did: 'created' | 'recreated')
   const link = (await listLinks(dumper)).find(({ name }) => name === spec.name)
   if (!link) throw new Failed(Fault.of('kernel-refused', `${spec.name} vanished as soon as it was created`))
   await adjust(wire, link, spec)
+  const { fault } = await setOffload(wire, link, spec)
   await furnish(wire, link, spec)
-  return { index: link.index, mac: spec.mac, did }
+  return { index: link.index, mac: spec.mac, did, fault }
 }
 
 /** EEXIST for a name that is free: another device carries this VNI on this port (vxlan_core.c: vxlan_config_validate). */
@@ -135,6 +141,25 @@ async function adjust({ requests }: Wire, link: LinkDetail, spec: VxlanSpec): Pr
     writes++
   }
   return writes
+}
+
+/** A kernel that can't do this still has a tunnel: that is told, and nothing stops for it. */
+async function setOffload(
+  { features }: Wire,
+  { index }: LinkDetail,
+  { name, checksumOffload: wanted }: VxlanSpec,
+): Promise<{ readonly writes: number; readonly fault?: Fault }> {
+  if (wanted === undefined) return { writes: 0 }
+  try {
+    if ((await features.checksumOffload(index)) === wanted) return { writes: 0 }
+    await features.setChecksumOffload(index, wanted)
+    return { writes: 1 }
+  } catch (error) {
+    return {
+      writes: 0,
+      fault: asFault(error, `ethtool -K ${name} ${checksumFeature} ${wanted ? 'on' : 'off'}`),
+    }
+  }
 }
 
 /** Neighbour parameters, addresses, up: in this order, since the first packet may follow at once. */

@@ -3,16 +3,20 @@ import { Ip } from '../net/ip.ts'
 import { Mac } from '../net/mac.ts'
 import type { InterfaceAddress, LinkFacts, VxlanSpec } from './link.ts'
 
+interface Standing {
+  readonly link: LinkFacts | undefined
+  readonly addresses: readonly InterfaceAddress[]
+  /** Of the device, where that is known. */
+  readonly checksumOffload?: boolean | undefined
+}
+
 /** What a device would need to become as wanted, as `ip` commands; nothing for one that is. */
-export const planLink = (
-  spec: VxlanSpec,
-  underlayName: string,
-  standing: { readonly link: LinkFacts | undefined; readonly addresses: readonly InterfaceAddress[] },
-): readonly string[] => {
+export const planLink = (spec: VxlanSpec, underlayName: string, standing: Standing): readonly string[] => {
   const { link } = standing
   const create = [
     addLink(spec, underlayName),
     ...(spec.family === 6 ? [enableIpv6(spec.name)] : []),
+    ...(spec.checksumOffload === false ? [setChecksumOffload(spec, false)] : []), // a new one has it on
     ...spec.addresses.map((a) => addAddress(spec, a)),
     `ip link set ${spec.name} up`,
   ]
@@ -22,6 +26,9 @@ export const planLink = (
   return [
     ...(link.mtuBytes === spec.mtuBytes ? [] : [`ip link set ${spec.name} mtu ${String(spec.mtuBytes)}`]),
     ...(link.mac === spec.mac ? [] : [`ip link set ${spec.name} address ${Mac.print(spec.mac)}`]),
+    ...(spec.checksumOffload === undefined || spec.checksumOffload === standing.checksumOffload
+      ? []
+      : [setChecksumOffload(spec, spec.checksumOffload)]),
     ...spec.addresses.filter((a) => !own.some((b) => Cidr.equals(a, b))).map((a) => addAddress(spec, a)),
     ...own.filter((a) => foreign(a, spec)).map((a) => `ip addr del ${Cidr.print(a)} dev ${spec.name}`),
     ...(link.up ? [] : [`ip link set ${spec.name} up`]),
@@ -40,8 +47,14 @@ const addLink = (spec: VxlanSpec, underlayName: string): string =>
 const enableIpv6 = (name: string): string =>
   `sysctl -qw net/ipv6/conf/${name}/disable_ipv6=0 net/ipv6/conf/${name}/accept_ra=0`
 
+const setChecksumOffload = ({ name }: VxlanSpec, on: boolean): string =>
+  `ethtool -K ${name} ${checksumFeature} ${on ? 'on' : 'off'}`
+
 const addAddress = (spec: VxlanSpec, address: Cidr): string =>
   `ip addr add ${Cidr.print(address)} dev ${spec.name}`
+
+/** As ethtool calls it (NETIF_F_HW_CSUM): checksums of any protocol, inside any other. */
+export const checksumFeature = 'tx-checksum-ip-generic'
 
 const foreign = (address: Cidr, spec: VxlanSpec): boolean =>
   spec.overlay.some((network) => Cidr.contains(network, address.address)) &&

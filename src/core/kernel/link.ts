@@ -1,3 +1,4 @@
+import type { Fault } from '../fault.ts'
 import type { Family, Ip } from '../net/ip.ts'
 import type { Mac } from '../net/mac.ts'
 import type { Port, Vni } from '../net/vni.ts'
@@ -18,6 +19,8 @@ export interface VxlanSpec {
   readonly mtuBytes: number
   readonly learning: boolean
   readonly gbp: boolean
+  /** Whether it leaves the checksums of what it carries to the network card; undefined: as it stands. */
+  readonly checksumOffload?: boolean | undefined
   /** The only addresses of its family that the device shall have inside {@link overlay}: `10.5.7.0/32`. */
   readonly addresses: readonly Cidr[]
   /** The overlay's prefixes; addresses outside them are none of our business. */
@@ -53,6 +56,8 @@ export interface EnsuredLink {
   readonly index: number
   readonly mac: Mac
   readonly did: 'nothing' | 'changed' | 'created' | 'recreated'
+  /** What it lacks, although it forwards. */
+  readonly fault?: Fault | undefined
 }
 
 export interface InterfaceAddress {

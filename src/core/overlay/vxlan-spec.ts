@@ -16,13 +16,14 @@ export const vxlanSpecs = (options: {
   readonly underlay: Underlay
   /** Of the IPv4 device; without one: `tweed.<VNI>`. */
   readonly device: string | undefined
+  readonly checksumOffload: boolean | undefined
 }): readonly VxlanSpec[] => {
-  const { config, me, lease, underlay } = options
+  const { config, me, lease, underlay, checksumOffload } = options
   const { backend, ipv4, ipv6 } = config
   if (backend.kind !== 'vxlan') return []
   const name = options.device ?? deviceName(backend.vni)
   const common = { vni: backend.vni, port: backend.port, learning: backend.learning, gbp: backend.gbp }
-  const on = { ...common, underlay: underlay.link }
+  const on = { ...common, underlay: underlay.link, checksumOffload }
   const specs: VxlanSpec[] = []
   if (ipv4 && me.ipv4 && lease.subnet)
     specs.push({

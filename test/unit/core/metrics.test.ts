@@ -23,6 +23,7 @@ const status: AgentStatus = {
   misses: { ...noMisses(), promoted: 5 },
   driftRepairs: 4,
   rowFights: 1,
+  checksumErrors: { udp: 9, tcp: 8 },
   faults: [],
 }
 const lines = printMetrics(status).split('\n')

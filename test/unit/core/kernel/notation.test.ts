@@ -95,6 +95,23 @@ describe('planLink', () => {
     for (const other of [{ vni: 2 }, { port: 4789 }, { gbp: true }])
       expect(plan({ vxlan: { ...vxlan, ...other } })).to.deep.equal(['ip link del tweed.1', ...create])
   })
+  it('switches checksum offload only where it is wanted one way and stands the other', () => {
+    const planned = (wanted: boolean | undefined, checksumOffload: boolean | undefined) =>
+      planLink({ ...spec, checksumOffload: wanted }, 'eth0', {
+        link: standing,
+        addresses: [own],
+        checksumOffload,
+      })
+    const set = (word: string) => [`ethtool -K tweed.1 tx-checksum-ip-generic ${word}`]
+    for (const stands of [true, false, undefined]) expect(planned(undefined, stands)).to.deep.equal([])
+    for (const same of [true, false]) expect(planned(same, same)).to.deep.equal([])
+    for (const stands of [true, undefined]) expect(planned(false, stands)).to.deep.equal(set('off'))
+    expect(planned(true, false)).to.deep.equal(set('on'))
+    const made = (checksumOffload: boolean) =>
+      planLink({ ...spec, checksumOffload }, 'eth0', { link: undefined, addresses: [] })
+    expect(made(true)).to.deep.equal(create)
+    expect(made(false)).to.deep.equal([create[0], ...set('off'), ...create.slice(1)])
+  })
   it('changes what can be changed', () => {
     const foreign = [
       { ...own, address: cidr4('10.5.9.0/32') },
