@@ -2,7 +2,9 @@ import { access, rm } from 'node:fs/promises'
 import { expect } from 'chai'
 import { Lab } from '../../support/lab.ts'
 import type { Host } from '../../support/host.ts'
-import { fileFlags, told } from '../../support/overlay.ts'
+import { nft } from '../../support/nft.ts'
+import { fileFlags, statusBecomes, told } from '../../support/overlay.ts'
+import { eventually } from '../../support/process.ts'
 
 /** What others have on this host, of every kind that an agent makes itself. */
 const foreign = [
@@ -108,3 +110,88 @@ for (const resolve of ['eager', 'on-miss'] as const)
       expect((await host.status()).lease?.subnet).to.equal(subnet)
     })
   })
+
+describe('tweed cleanup of two families', () => {
+  const network = { Network: '10.5.0.0/16', EnableIPv6: true, IPv6Network: 'fc00::/48' }
+  const filter = ['--ip-masq', 'true', '--forward-rules', 'true']
+  let lab: Lab
+  let host: Host
+  let atFirst: Readonly<Record<string, string>>
+
+  before(async () => {
+    lab = await Lab.create({ hosts: 2, ipv6: true, config: { ...network, Backend: { Type: 'vxlan' } } })
+    host = lab.host(1)
+    await furnish(host)
+    // Left on: without it there is an anycast route less for each prefix.
+    await host.netns.sysctl('net.ipv6.conf.all.forwarding', '1')
+    await host.netns.batch([
+      'route add fc00:0:0:ff::/64 via 2001:db8::1 dev eth0 proto static',
+      'route add fc00:0:0:fe::/64 via 2001:db8::1 dev eth0 proto 83',
+    ])
+    await nft(
+      host.netns,
+      'table inet somebody { chain forward { type filter hook forward priority 0; policy drop; }; }',
+    )
+    atFirst = await host.snapshot()
+  })
+  after(() => lab.destroy())
+
+  const start = async (): Promise<void> => {
+    await Promise.all(lab.hosts.map((each) => each.startAgent(filter)))
+    for (const each of lab.hosts) await each.agent?.waitReady()
+    await statusBecomes(
+      host,
+      'peer and filter',
+      ({ peers, filter: kept }) => peers.programmed === 1 && kept !== null,
+    )
+  }
+  const cleaned = async (): Promise<void> => {
+    for (const { agent } of lab.hosts) await agent?.kill('SIGTERM')
+    for (let time = 0; time < 2; time++) {
+      const { code, ...rest } = await host.tweed('cleanup', ...fileFlags(host))
+      expect(code, told({ code, ...rest })).to.equal(0)
+      expect(await host.snapshot()).to.deep.equal(atFirst)
+    }
+  }
+  const ours = async () => {
+    const { link, route, nft: rules } = await host.snapshot()
+    return {
+      devices: (JSON.parse(link ?? '[]') as { ifname: string }[])
+        .map(({ ifname }) => ifname)
+        .filter((name) => name.startsWith('tweed') && !name.startsWith('tweed0')),
+      routes: (route?.match(/"protocol":"84"/g) ?? []).length,
+      filter: rules?.includes('table inet tweed') ?? false,
+      accepts: (rules?.match(/accept comment "tweed"/g) ?? []).length,
+    }
+  }
+
+  it('leaves the host as it was', async () => {
+    await start()
+    expect(await ours()).to.deep.equal({
+      devices: ['tweed.1', 'tweed-v6.1'],
+      routes: 2,
+      filter: true,
+      accepts: 4,
+    })
+    await cleaned()
+  })
+
+  it('does so after vxlan has become host-gw', async () => {
+    await start()
+    for (const { agent } of lab.hosts) await agent?.kill('SIGTERM')
+    await lab.putConfig({ ...network, Backend: { Type: 'host-gw' } })
+    await start()
+    await eventually('no device', async () => ((await ours()).devices.length === 0 ? true : undefined))
+    expect(await ours()).to.deep.equal({ devices: [], routes: 2, filter: true, accepts: 4 })
+    await cleaned()
+  })
+
+  it('does so where the agent died, and the network has become another since', async () => {
+    await lab.putConfig({ ...network, Backend: { Type: 'vxlan' } })
+    await start()
+    for (const { agent } of lab.hosts) await agent?.kill('SIGKILL')
+    await lab.putConfig({ ...network, Backend: { Type: 'host-gw' } })
+    await host.netns.batch(['route add 10.5.250.0/24 via 192.0.2.1 dev eth0 proto 84'])
+    await cleaned()
+  })
+})

@@ -22,11 +22,12 @@ const body = (underlay: number): string => `
   try {
     const { index, did } = await first(kernel.ensureLink$({
       family: 4, name: 'tweed.42', vni: 42, port: 8472, underlay: ${underlay}, local: 0xc0000201, mac: 0x0200000000aa,
-      mtuBytes: 1450, learning: false, gbp: false,
+      mtuBytes: 1450, learning: false, gbp: false, checksumOffload: false,
       addresses: [{ family: 4, address: 0x0a050100, length: 32 }],
       overlay: [{ family: 4, address: 0x0a050000, length: 16 }],
     }))
     said.did = did
+    said.offload = await first(kernel.checksumOffload$(index))
     said.refused = await first(kernel.apply$(link(index).map((row) => ({ verb: 'add', row }))))
     said.rows = (await first(kernel.dump$({ family: 4, link: index }))).rows.length
     await first(kernel.removeAll$('tweed.42'), { defaultValue: 0 })
@@ -49,6 +50,7 @@ describe('openKernel without root', () => {
     const { stdout, stderr } = await agent(',+net_admin', namespace.underlay)
     expect(JSON.parse(stdout || '{}'), stderr).to.deep.equal({
       did: 'created',
+      offload: false,
       refused: [],
       rows: 3,
       left: false,

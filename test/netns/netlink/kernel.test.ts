@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { firstValueFrom } from 'rxjs'
-import type { Op, Row } from '../../../src/core/kernel/rows.ts'
+import type { Op, Route, Row } from '../../../src/core/kernel/rows.ts'
 import { rowId } from '../../../src/core/kernel/rows.ts'
 import { Cidr } from '../../../src/core/net/cidr.ts'
 import { Ip } from '../../../src/core/net/ip.ts'
@@ -107,6 +107,20 @@ describe('apply$ and dump$', () => {
     expect((await faults(add(moved))).map(([, code]) => code)).to.deep.equal(['kernel-refused'])
     expect(await faults({ verb: 'add', row: moved, replace: true })).to.deep.equal([])
     expect((await namespace.dump(link)).rows).to.deep.equal([moved])
+  })
+
+  it('put a route through the tunnel in the place of one that needs none, and back', async () => {
+    await sh('ip address add 2001:db8::1/64 dev nl0 nodad')
+    const dst = cidr('fc00:0:0:9::/64')
+    const direct: Route = { kind: 'route', link: namespace.underlay, dst, via: ip('2001:db8::9') }
+    const tunnelled: Route = { kind: 'route', link, dst, via: ip('fc00:0:0:9::') }
+    const shown = () => sh('ip -6 route show proto 84')
+    expect(await faults(add(direct))).to.deep.equal([])
+    expect(await faults({ verb: 'add', row: tunnelled, replace: true })).to.deep.equal([])
+    expect(await shown()).to.match(/^fc00:0:0:9::\/64 via fc00:0:0:9:: dev tweed.42 metric 1024 onlink pref medium\n$/)
+    expect(await faults({ verb: 'add', row: direct, replace: true })).to.deep.equal([])
+    expect(await shown()).to.match(/^fc00:0:0:9::\/64 via 2001:db8::9 dev nl0 metric 1024 onlink pref medium\n$/)
+    await sh('ip address del 2001:db8::1/64 dev nl0')
   })
 
   it('move an FDB entry without leaving the old way', async () => {
