@@ -41,7 +41,7 @@ export async function ensureLink(wire: Wire, spec: VxlanSpec): Promise<EnsuredLi
   const offload = await setOffload(wire, existing, spec)
   const writes = (await adjust(wire, existing, spec)) + offload.writes + (await furnish(wire, existing, spec))
   const did = writes === 0 ? 'nothing' : 'changed'
-  return { index: existing.index, mac: spec.mac, did, fault: offload.fault }
+  return { index: existing.index, mac: spec.mac, did, ...offload.told }
 }
 
 /** Removes the device if it is ours. */
@@ -93,9 +93,9 @@ async function create(wire: Wire, spec: VxlanSpec, did: 'created' | 'recreated')
   const link = (await listLinks(dumper)).find(({ name }) => name === spec.name)
   if (!link) throw new Failed(Fault.of('kernel-refused', `${spec.name} vanished as soon as it was created`))
   await adjust(wire, link, spec)
-  const { fault } = await setOffload(wire, link, spec)
+  const { told } = await setOffload(wire, link, spec)
   await furnish(wire, link, spec)
-  return { index: link.index, mac: spec.mac, did, fault }
+  return { index: link.index, mac: spec.mac, did, ...told }
 }
 
 /** EEXIST for a name that is free: another device carries this VNI on this port (vxlan_core.c: vxlan_config_validate). */
@@ -148,17 +148,15 @@ async function setOffload(
   { features }: Wire,
   { index }: LinkDetail,
   { name, checksumOffload: wanted }: VxlanSpec,
-): Promise<{ readonly writes: number; readonly fault?: Fault }> {
+): Promise<{ readonly writes: number; readonly told?: { readonly fault: Fault } }> {
   if (wanted === undefined) return { writes: 0 }
   try {
     if ((await features.checksumOffload(index)) === wanted) return { writes: 0 }
     await features.setChecksumOffload(index, wanted)
     return { writes: 1 }
   } catch (error) {
-    return {
-      writes: 0,
-      fault: asFault(error, `ethtool -K ${name} ${checksumFeature} ${wanted ? 'on' : 'off'}`),
-    }
+    const fault = asFault(error, `ethtool -K ${name} ${checksumFeature} ${wanted ? 'on' : 'off'}`)
+    return { writes: 0, told: { fault } }
   }
 }
 

@@ -1,5 +1,7 @@
 import { expect } from 'chai'
 import { firstValueFrom } from 'rxjs'
+import { Failed } from '../../../src/adapters/netlink/faults.ts'
+import { Features } from '../../../src/adapters/netlink/features.ts'
 import type { VxlanSpec } from '../../../src/core/kernel/link.ts'
 import { Namespace, ip, linkIndex, sh } from './namespace.ts'
 
@@ -24,7 +26,7 @@ for (const [underlay, local] of [
       namespace.ensure({ local: ip(local), mtuBytes: 1400, ...change })
 
     it('is on in a new device, which nobody said anything about', async () => {
-      expect(await ensure()).to.deep.include({ did: 'created', fault: undefined })
+      expect(await ensure()).to.deep.include({ did: 'created' })
       expect(await offload()).to.equal('on')
     })
 
@@ -66,3 +68,16 @@ for (const [underlay, local] of [
       expect(await offload()).to.equal('off')
     })
   })
+
+describe('Features', () => {
+  it('says so where the kernel does not let itself be told', async () => {
+    const features = new Features()
+    const lo = await linkIndex('lo')
+    expect(await features.checksumOffload(lo)).to.equal(true)
+    const refused: unknown = await features.setChecksumOffload(lo, false).catch((error: unknown) => error)
+    expect(refused).to.be.instanceOf(Failed)
+    expect((refused as Failed).fault).to.deep.include({ code: 'kernel-refused', message: 'the kernel keeps tx-checksum-ip-generic on' }) // prettier-ignore
+    expect(await features.checksumOffload(lo)).to.equal(true)
+    features.close()
+  })
+})
