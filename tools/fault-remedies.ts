@@ -45,7 +45,7 @@ export const faultRemedies: Readonly<Record<FaultCode, string>> = {
   'forwarding-off':
     'Set `net.ipv4.ip_forward=1`, and `net.ipv6.conf.all.forwarding=1` for an IPv6 overlay. The agent could not write it: `/proc/sys` is read-only, as in many containers.',
   'forward-dropped':
-    'The message names chain and table: docker sets this policy. Let the overlay pass there, or have the agent do it with `--forward-rules true` ([operations](operations.md#masquerading-and-forwarding)).',
+    'The message names chain and table: docker sets this policy. Let the overlay pass there, or have the agent do it with `--forward-rules true` ([operations](operations.md#masquerading-and-forwarding)). For a chain of iptables-legacy it has the commands instead.',
   'checksum-errors':
     'A network card or hypervisor computes checksums of tunnelled packets wrongly. Start the agents of the hosts that *send* them with `--tx-checksum-offload off`; [troubleshooting](troubleshooting.md#wrong-checksums) says how to tell who that is. The code ends when no more arrive.',
   'nft-missing':

@@ -12,6 +12,12 @@ export interface PacketFilter {
    */
   read$(): Observable<readonly NftObject[]>
 
+  /**
+   * The filter tables of iptables-legacy, in the form of {@link read$}: only to be looked at. Empty where there are none,
+   * and where they can't be read.
+   */
+  readLegacy$(): Observable<readonly NftObject[]>
+
   /** All of it in one transaction, or nothing. */
   apply$(commands: readonly NftCommand[]): Observable<void>
 }

@@ -4,6 +4,7 @@ import {
   concatMap,
   distinctUntilChanged,
   filter,
+  forkJoin,
   map,
   merge,
   NEVER,
@@ -17,6 +18,7 @@ import {
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { filterChanges } from '../core/filter/changes.ts'
+import { legacyDropping } from '../core/filter/legacy.ts'
 import type { FilteredFamily, FilterSpec } from '../core/filter/masquerade.ts'
 import { type NftCommand, printCommand } from '../core/filter/nftables.ts'
 import type { Family } from '../core/net/ip.ts'
@@ -112,7 +114,17 @@ const soon$ = (source$: Observable<FilterChange>): Observable<unknown> => {
 const heard$ = (changes$: Observable<FilterChange>): Observable<FilterChange> =>
   changes$.pipe(catchError((error: unknown) => (Fault.is(error) ? NEVER : throwError(() => error))))
 
-function look$(filter: PacketFilter, spec: FilterSpec): Observable<FilterState> {
+const look$ = (filter: PacketFilter, spec: FilterSpec): Observable<FilterState> =>
+  forkJoin([lookAtOurs$(filter, spec), filter.readLegacy$()]).pipe(
+    map(([state, legacy]) => {
+      const dropping = legacyDropping(legacy, spec.families)
+      if (state.kind === 'failed' || dropping.length === 0) return state
+      const before = state.fault ? [state.fault.message] : []
+      return { ...state, fault: Fault.of('forward-dropped', [...before, ...dropping].join('; ')) }
+    }),
+  )
+
+function lookAtOurs$(filter: PacketFilter, spec: FilterSpec): Observable<FilterState> {
   return filter.read$().pipe(
     concatMap((listing): Observable<FilterState> => {
       const { commands, dropping } = filterChanges(listing, spec)
@@ -152,6 +164,14 @@ const written$ = (
 
 /** What the next look would do, as commands; a comment line tells what is wrong. */
 export const planFilter$ = (filter: PacketFilter, spec: FilterSpec): Observable<readonly string[]> =>
+  forkJoin([planOurs$(filter, spec), filter.readLegacy$()]).pipe(
+    map(([lines, legacy]) => [
+      ...lines,
+      ...legacyDropping(legacy, spec.families).map((complaint) => `# ${complaint}`),
+    ]),
+  )
+
+const planOurs$ = (filter: PacketFilter, spec: FilterSpec): Observable<readonly string[]> =>
   filter.read$().pipe(
     map((listing) => {
       const { commands, dropping } = filterChanges(listing, spec)

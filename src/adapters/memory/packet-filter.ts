@@ -10,6 +10,8 @@ export class MemoryPacketFilter implements PacketFilter {
   readonly changes$: Observable<FilterChange> = this.#changes$
   #objects: readonly NftObject[] = []
   #handle = 0
+  /** Of iptables-legacy, which tells nobody of changes. */
+  legacy: readonly NftObject[] = []
   /** Everything errors with it, while it is set. */
   fault: Fault | undefined
 
@@ -25,6 +27,10 @@ export class MemoryPacketFilter implements PacketFilter {
 
   read$(): Observable<readonly NftObject[]> {
     return defer(() => this.#answer$(() => this.#objects))
+  }
+
+  readLegacy$(): Observable<readonly NftObject[]> {
+    return defer(() => of(this.legacy))
   }
 
   apply$(commands: readonly NftCommand[]): Observable<void> {

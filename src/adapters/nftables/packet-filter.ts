@@ -4,12 +4,15 @@ import { isForwardChain } from '../../core/filter/forward.ts'
 import { ownTable } from '../../core/filter/masquerade.ts'
 import type { NftCommand, NftObject, NftTable } from '../../core/filter/nftables.ts'
 import type { FilterChange, PacketFilter } from '../../ports/packet-filter.ts'
+import { environment } from './environment.ts'
 import { faultOf } from './faults.ts'
+import { readLegacy } from './legacy.ts'
 
 /** The nftables of the network namespace that this process is in, through the program `nft`. */
 export const openPacketFilter = (changes$: Observable<FilterChange>): PacketFilter => ({
   changes$,
   read$: () => defer(read),
+  readLegacy$: () => defer(readLegacy),
   apply$: (commands) =>
     defer(async () => {
       await nft(commands)
@@ -36,12 +39,6 @@ type Request = NftCommand | { readonly list: Readonly<Record<string, unknown>> }
 
 const timeoutMs = 10_000
 const mostBytes = 256 << 20
-
-/** Many a service has no sbin in its path. */
-const environment = () => ({
-  PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`,
-  LC_ALL: 'C',
-})
 
 /** One run of `nft -j`, which is one transaction. Each `list` prints a JSON object on a line of its own. */
 const nft = (requests: readonly Request[]): Promise<readonly NftObject[]> =>

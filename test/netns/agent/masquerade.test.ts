@@ -278,6 +278,77 @@ describe('agent behind a forward chain that drops', () => {
   })
 })
 
+describe('agent beside iptables-legacy', () => {
+  let lab: Lab
+  let a: Container
+  let b: Container
+  let host: Host
+  before(async () => {
+    lab = await Lab.create({ hosts: 2, agentFlags: ['--resync', '1s'] })
+    host = lab.host(1)
+    await lab.startAgents()
+    ;[a, b] = await twoContainers(lab)
+  })
+  after(() => lab.destroy())
+
+  const legacy = (...args: readonly string[]) => host.exec('iptables-legacy', ...args)
+  const reaches = async () => (await b.ping(a.address, { waitMs: 100 })).received === 1
+  const becomes = (wanted: string) => statusBecomes(host, wanted, ({ health: { state } }) => state === wanted)
+
+  it('makes no table of it by looking', async () => {
+    await statusBecomes(host, 'filter looked at', ({ filter }) => filter !== null)
+    expect(await host.exec('cat', '/proc/net/ip_tables_names')).to.equal('')
+  })
+
+  it('says that its policy drops, with a remedy, and leaves it', async () => {
+    await legacy('-P', 'FORWARD', 'DROP')
+    await legacy('-A', 'FORWARD', '-m', 'conntrack', '--ctstate', 'RELATED,ESTABLISHED', '-j', 'ACCEPT')
+    await legacy(
+      '-A',
+      'FORWARD',
+      '-i',
+      'docker0',
+      '-m',
+      'comment',
+      '--comment',
+      'one of "docker"',
+      '-j',
+      'ACCEPT',
+    )
+    expect(await reaches()).to.equal(false)
+    const before = await legacy('-S')
+    const { health } = await becomes('degraded')
+    expect(health.reasons).to.deep.equal([
+      {
+        code: 'forward-dropped',
+        message:
+          'chain FORWARD of iptables-legacy drops packets of 10.5.0.0/16, whatever nftables says; iptables-legacy -I FORWARD -s 10.5.0.0/16 -j ACCEPT, and the same with -d, would let them pass',
+      },
+    ])
+    const plan = await host.tweed('plan', ...etcdFlags(lab), ...fileFlags(host), '--iface', 'eth0')
+    expect(plan.stdout, told(plan)).to.match(/^# chain FORWARD of iptables-legacy drops /m)
+    expect(await legacy('-S')).to.equal(before)
+  })
+
+  it('is content when the remedy has been taken, and packets pass', async () => {
+    await legacy('-I', 'FORWARD', '-s', '10.5.0.0/16', '-j', 'ACCEPT')
+    await legacy('-I', 'FORWARD', '-d', '10.5.0.0/16', '-j', 'ACCEPT')
+    await becomes('ready')
+    expect(await reaches()).to.equal(true)
+  })
+
+  it('sees a rule that drops, in a chain of somebody, and is content when that goes', async () => {
+    await legacy('-N', 'SOMEBODY')
+    await legacy('-A', 'SOMEBODY', '!', '-s', '192.0.2.0/24', '-j', 'REJECT')
+    await legacy('-I', 'FORWARD', '-j', 'SOMEBODY')
+    expect(await reaches()).to.equal(false)
+    await becomes('degraded')
+    await legacy('-F', 'SOMEBODY')
+    await becomes('ready')
+    expect(await reaches()).to.equal(true)
+  })
+})
+
 describe('agent on a host without nft', () => {
   let lab: Lab
   before(async () => {

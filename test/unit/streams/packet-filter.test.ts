@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { firstValueFrom, NEVER, Subject } from 'rxjs'
+import { firstValueFrom, NEVER, of, Subject } from 'rxjs'
 import { MemoryPacketFilter } from '../../../src/adapters/memory/packet-filter.ts'
 import { Fault } from '../../../src/core/fault.ts'
 import type { FilterSpec } from '../../../src/core/filter/masquerade.ts'
@@ -78,7 +78,12 @@ describe('packetFilter$', () => {
   it('repairs by the timer what it does not hear of', () => {
     const deaf = new MemoryPacketFilter()
     const kept = packetFilter$({
-      filter: { changes$: NEVER, read$: () => deaf.read$(), apply$: (commands) => deaf.apply$(commands) },
+      filter: {
+        changes$: NEVER,
+        readLegacy$: () => of([]),
+        read$: () => deaf.read$(),
+        apply$: (commands) => deaf.apply$(commands),
+      },
       ...{ spec$, resyncMs: 60_000, random: () => 0 },
     }).subscribe({ error: (error: unknown) => expect.fail(String(error)) })
     want(spec())
@@ -139,6 +144,7 @@ describe('packetFilter$', () => {
     const stubborn = packetFilter$({
       filter: {
         changes$: NEVER,
+        readLegacy$: () => of([]),
         read$: () => filter.read$(),
         apply$: () => new MemoryPacketFilter().apply$([]),
       },
