@@ -8,7 +8,6 @@ import { rowKey, sameRow, type RowKey } from '../../core/kernel/rows.ts'
 import type { Refusal } from '../../ports/kernel.ts'
 import { encodeDelNexthop, encodeNewNexthop, encodeOp, outgoing, requestAck } from './encode.ts'
 import { type Complaint, faultOf, readComplaint } from './faults.ts'
-import { wayToGateway } from './gateway-way.ts'
 import type { StandingRoute } from './dump.ts'
 import type { FdbEchoes } from './fdb-echoes.ts'
 import type { NexthopObjects } from './nexthop-objects.ts'
@@ -64,8 +63,6 @@ export class Writer {
   #yieldedAt = 0
   /** The last answers by `seq % size`: refusals come within the turn, so old ones need not be kept. */
   readonly #answers: { seq: number; op: Op }[] = []
-  /** Of {@link wayToGateway}: tried that way already. */
-  readonly #viaWay = new WeakSet<Op>()
   readonly port: number
 
   constructor(options: WriterOptions) {
@@ -251,12 +248,6 @@ export class Writer {
     const takenOver: Op[] = []
     for (const [op, complaint] of refused) {
       const about = printOp(op, `#${op.row.link}`)
-      const way = complaint.errno === E.EINVAL ? wayToGateway(op) : undefined
-      if (way && !this.#viaWay.has(op)) {
-        this.#viaWay.add(op)
-        takenOver.push({ verb: 'add', row: way }, op, { verb: 'remove', row: way })
-        continue
-      }
       if (op.row.kind !== 'route' || complaint.errno !== E.EEXIST) {
         refusals.push({ op, fault: faultOf(complaint, about) })
         continue

@@ -117,9 +117,13 @@ describe('apply$ and dump$', () => {
     const shown = () => sh('ip -6 route show proto 84')
     expect(await faults(add(direct))).to.deep.equal([])
     expect(await faults({ verb: 'add', row: tunnelled, replace: true })).to.deep.equal([])
-    expect(await shown()).to.match(/^fc00:0:0:9::\/64 via fc00:0:0:9:: dev tweed.42 metric 1024 onlink pref medium\n$/)
+    expect(await shown()).to.match(
+      /^fc00:0:0:9::\/64 via fc00:0:0:9:: dev tweed.42 metric 1024 onlink pref medium\n$/,
+    )
     expect(await faults({ verb: 'add', row: direct, replace: true })).to.deep.equal([])
-    expect(await shown()).to.match(/^fc00:0:0:9::\/64 via 2001:db8::9 dev nl0 metric 1024 onlink pref medium\n$/)
+    expect(await shown()).to.match(
+      /^fc00:0:0:9::\/64 via 2001:db8::9 dev nl0 metric 1024 onlink pref medium\n$/,
+    )
     await sh('ip address del 2001:db8::1/64 dev nl0')
   })
 
