@@ -145,3 +145,38 @@ describe('agent: host-gw', () => {
     expect((await routesOf(host)).join('')).to.equal('')
   })
 })
+
+describe('DirectRouting switched while running, in both families', () => {
+  const network = { Network: '10.5.0.0/16', EnableIPv6: true, IPv6Network: 'fc00::/48' }
+  const config = (directRouting: boolean) => ({ ...network, Backend: { Type: 'vxlan', DirectRouting: directRouting } }) // prettier-ignore
+  let lab: Lab
+  before(async () => {
+    lab = await Lab.create({ hosts: 2, ipv6: true, config: config(true) })
+    await lab.startAgents()
+  })
+  after(() => lab.destroy())
+
+  it('puts each route in the place of the other, and loses no packet', async () => {
+    const [a, b] = await twoContainers(lab)
+    const streams = [await a.pingStream(b.address, 10), await a.pingStream(b.address6, 10)]
+    for (const [directRouting, device] of [
+      [false, 'tweed'],
+      [true, 'eth0'],
+      [false, 'tweed'],
+    ] as const) {
+      // prettier-ignore
+      await lab.putConfig(config(directRouting))
+      await Promise.all(
+        lab.hosts.map((host) =>
+          eventually(`${host.name} goes by ${device}`, async () => {
+            const [four, six] = [await host.netns.ip('route', 'show', 'proto', '84'), await host.netns.ip('-6', 'route', 'show', 'proto', '84')] // prettier-ignore
+            const one = (listing: string) => listing.trim().split('\n').length === 1 && listing.includes(` dev ${device}`) // prettier-ignore
+            return one(four) && one(six) ? true : undefined
+          }),
+        ),
+      )
+      for (const stream of streams) await stream.nextAnswer()
+    }
+    for (const stream of streams) expect((await stream.stop()).lost).to.equal(0)
+  })
+})
