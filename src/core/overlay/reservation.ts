@@ -1,4 +1,4 @@
-import { type Ip, isIpv4 } from '../net/ip.ts'
+import { type Family, Ip, isIpv4 } from '../net/ip.ts'
 import { isUnused, type Listed, listRecords, overlap, printHold } from './listed-records.ts'
 import type { NetworkConfig } from './network-config.ts'
 import { encodeRecord, type LeaseRecord, type StoredRecord, type SubnetKey } from './record.ts'
@@ -80,8 +80,9 @@ export const planReservation = (view: View, subnets: SubnetKey, host: ReservedFo
   const wrong = misfit(subnets, view.config)
   if (wrong !== undefined) return refused(`${printSubnets(subnets)} can't be reserved: ${wrong}`)
   const listed = listRecords(view)
-  const reservation = reservationOf(host, listed)
-  if (!reservation) return refused(unknownHost(host))
+  const family = view.config.ipv4 ? 4 : 6
+  const reservation = reservationOf(host, listed, family)
+  if (!reservation) return refused(unknownHost(host, family))
   const key = printSubnetKey(subnets)
   const standing = listed.find(({ stored }) => stored.key === key)
   const isTheirs = standing !== undefined && isOf(standing, host)
@@ -132,10 +133,21 @@ const isOf = ({ record }: Listed, host: ReservedFor): boolean => {
   return isIpv4(host.address) ? record.publicIp === host.address : record.publicIp6 === host.address
 }
 
-/** flannel reads no record without PublicIP, so a host that is named otherwise has to be known by a record. */
-const reservationOf = (host: ReservedFor, listed: readonly Listed[]): LeaseRecord | undefined => {
-  if ('address' in host && isIpv4(host.address))
-    return reservationFor({ publicIp: host.address, publicIp6: undefined })
+/**
+ * flannel reads no record without PublicIP, so a host that is named otherwise has to be known by a record. A network of
+ * IPv6 alone, where flannel is not, names its hosts by their IPv6 address.
+ */
+const reservationOf = (
+  host: ReservedFor,
+  listed: readonly Listed[],
+  family: Family,
+): LeaseRecord | undefined => {
+  if ('address' in host && Ip.family(host.address) === family)
+    return reservationFor(
+      isIpv4(host.address)
+        ? { publicIp: host.address, publicIp6: undefined }
+        : { publicIp: undefined, publicIp6: host.address },
+    )
   const known = listed
     .filter((other) => isOf(other, host))
     .reduce<Listed | undefined>(
@@ -145,9 +157,9 @@ const reservationOf = (host: ReservedFor, listed: readonly Listed[]): LeaseRecor
   return known?.record && { ...reservationFor(known.record), node: known.record.node }
 }
 
-const unknownHost = (host: ReservedFor): string =>
+const unknownHost = (host: ReservedFor, family: Family): string =>
   `no record names ${'node' in host ? `the host ${host.node}` : 'this address'}: ` +
-  'give the IPv4 address that the host publishes instead'
+  `give the IPv${String(family)} address that the host publishes instead`
 
 const notesOn = (theirs: readonly Listed[], standing: Listed | undefined): readonly string[] => [
   ...theirs
