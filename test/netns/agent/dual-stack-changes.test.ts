@@ -49,6 +49,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
 
     describe('the IPv6 address of the underlay', () => {
       it('is re-published when it is another, and IPv4 loses nothing', async function () {
+        const { device6: before } = await host.status()
         const { ipv4, ipv6 } = await lossDuring(a, b, async () => {
           await host.netns.batch([
             'addr del 2001:db8::11/64 dev eth0',
@@ -59,7 +60,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
         measured(this, ipv6.longestGapMs, ipv6.lost)
         expect(ipv4.lost).to.equal(0)
         expect(ipv6.longestGapMs).to.be.lessThan(flightMs)
-        expect((await host.status()).device6?.index).to.equal(first.device6?.index)
+        expect((await host.status()).device6?.index).to.equal(before?.index)
       })
 
       it('is changed back, the new one there before the old one goes', async function () {
