@@ -20,6 +20,7 @@ const commands: Commands = {
   metrics: async (invocation) => (await import('./commands/status.ts')).metrics(invocation),
   plan: async (invocation) => (await import('./commands/plan.ts')).plan(invocation),
   cleanup: async (invocation) => (await import('./commands/cleanup.ts')).cleanup(invocation),
+  renumber: async (invocation) => (await import('./commands/renumber.ts')).renumber(invocation),
   leave: async (invocation) => (await import('./commands/leave.ts')).leave(invocation),
 }
 

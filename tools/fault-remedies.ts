@@ -14,8 +14,8 @@ export const faultRemedies: Readonly<Record<FaultCode, string>> = {
   'config-missing': 'Write one with `tweed network set`. The agent waits for it.',
   'config-invalid':
     'The message names field, value and rule. Write a corrected configuration with `tweed network set`; the running agent keeps the last good one.',
-  'config-refused':
-    'The message names the fields. Either write the old value back, or restart the agents to adopt the new network ([operations](operations.md#changing-the-network)).',
+  'config-announced':
+    'The message names the fields. Run `tweed renumber` on each host when its containers may be interrupted, or write the old value back ([operations](operations.md#changing-the-network)).',
   'config-changed': 'Nothing: the agent reads the new configuration and goes on.',
   'subnets-exhausted':
     'Widen `Network`, `SubnetMin` or `SubnetMax`, or delete records of hosts that are gone for good. The agent tries again by itself.',

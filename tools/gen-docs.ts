@@ -21,26 +21,26 @@ const flagGroups: readonly (readonly [title: string, flags: readonly Flag[]])[] 
   ['Underlay', ['iface', 'iface-regex', 'iface-can-reach', 'public-ip', 'public-ipv6']],
   ['Forwarding', ['resolve', 'device', 'tx-checksum-offload', 'idle', 'max-neighbours', 'hold', 'resync']],
   ['Masquerading', ['ip-masq', 'ip-masq-fully-random-disable', 'forward-rules']],
-  ['Lease', ['subnet', 'lease-ttl', 'on-conflict']],
+  ['Lease', ['subnet', 'lease-ttl', 'on-conflict', 'on-config-change']],
   ['Files', ['subnet-file', 'state-dir', 'run-dir']],
   ['Log', ['log-level', 'log-format']],
 ] // prettier-ignore
 
 const networkFields: readonly (readonly [field: string, byDefault: string, rule: string, live: string])[] = [
-  ['Network', 'none', 'IPv4 prefix with room for four subnets; host bits are masked off', 'if it still contains the own subnet'],
-  ['SubnetLen', '24, or Network + 2 if that is longer', 'from Network + 2 to 30', 'no'],
-  ['SubnetMin', 'second subnet of Network', 'first address of a subnet inside Network', 'yes: bounds new allocations only'],
-  ['SubnetMax', 'last subnet of Network', 'as SubnetMin, and not below it', 'yes: bounds new allocations only'],
-  ['EnableIPv4', 'true', 'true unless EnableIPv6 is', 'no'],
-  ['EnableIPv6', 'false', 'a subnet of each family for every host, an IPv6 device beside that of IPv4; alone it is [another layout](etcd-layout.md#a-network-of-ipv6-alone)', 'no'],
+  ['Network', 'none', 'IPv4 prefix with room for four subnets; host bits are masked off', 'live if it still contains the own subnet, else renumbering: another subnet'],
+  ['SubnetLen', '24, or Network + 2 if that is longer', 'from Network + 2 to 30', 'renumbering: another subnet'],
+  ['SubnetMin', 'second subnet of Network', 'first address of a subnet inside Network', 'live: bounds new allocations only'],
+  ['SubnetMax', 'last subnet of Network', 'as SubnetMin, and not below it', 'live: bounds new allocations only'],
+  ['EnableIPv4', 'true', 'true unless EnableIPv6 is', 'renumbering: the IPv6 subnet stays'],
+  ['EnableIPv6', 'false', 'a subnet of each family for every host, an IPv6 device beside that of IPv4; alone it is [another layout](etcd-layout.md#a-network-of-ipv6-alone)', 'renumbering: the IPv4 subnet stays'],
   ['IPv6Network, IPv6SubnetLen, IPv6SubnetMin, IPv6SubnetMax', 'as for IPv4, SubnetLen 64', 'needed with EnableIPv6; the same rules, SubnetLen up to 126', 'as for IPv4'],
-  ['Backend.Type', 'none', 'vxlan, or host-gw: plain routes between hosts on one link, no tunnel', 'no'],
-  ['Backend.VNI', '1', '1 to 16777215', 'no'],
-  ['Backend.Port', '8472', 'UDP port, 1 to 65535', 'no'],
-  ['Backend.MTU', 'MTU of the underlay interface', 'MTU of the *underlay*, 118 to 65535: the device gets 50 less, as in flannel; the IPv6 device 70', 'yes'],
-  ['Backend.GBP', 'false', 'group policy extension of VXLAN', 'no'],
-  ['Backend.Learning', 'false', 'the device learns FDB entries from packets', 'no'],
-  ['Backend.DirectRouting', 'false', 'hosts on the link of the underlay get a plain route and no tunnel', 'yes: each route is replaced'],
+  ['Backend.Type', 'none', 'vxlan, or host-gw: plain routes between hosts on one link, no tunnel', 'renumbering: same subnet, the device comes or goes'],
+  ['Backend.VNI', '1', '1 to 16777215', 'renumbering: same subnet, another device'],
+  ['Backend.Port', '8472', 'UDP port, 1 to 65535', 'renumbering: same subnet, device made anew'],
+  ['Backend.MTU', 'MTU of the underlay interface', 'MTU of the *underlay*, 118 to 65535: the device gets 50 less, as in flannel; the IPv6 device 70', 'live: device and subnet file; containers keep theirs until they are made anew'],
+  ['Backend.GBP', 'false', 'group policy extension of VXLAN', 'renumbering: same subnet, device made anew'],
+  ['Backend.Learning', 'false', 'the device learns FDB entries from packets', 'live'],
+  ['Backend.DirectRouting', 'false', 'hosts on the link of the underlay get a plain route and no tunnel', 'live: each route is replaced'],
 ] // prettier-ignore
 
 const exampleFile: Partial<Record<Flag, string | number | readonly string[]>> = {
@@ -63,7 +63,7 @@ const unused = (): Promise<number> => Promise.resolve(0)
 const program = buildProgram(
   {
     ...{ agent: unused, reserve: unused, 'network set': unused, 'network get': unused, status: unused },
-    ...{ peers: unused, metrics: unused, plan: unused, cleanup: unused, leave: unused },
+    ...{ peers: unused, metrics: unused, plan: unused, cleanup: unused, renumber: unused, leave: unused },
   },
   '0',
 )
@@ -143,12 +143,14 @@ ${JSON.stringify(exampleFile, undefined, 2)}
 
 One JSON value at \`<prefix>/config\` in etcd describes the network for all hosts, in flannel's format. Names of
 fields are matched without regard to case; unknown fields are ignored. \`tweed network set\` refuses a value that
-breaks a rule; the agent ignores one that was written by other means, and says so. The last column says whether
-a running agent adopts a change; where it doesn't, it keeps the old network and reports
-[\`config-refused\`](errors.md).
+breaks a rule; the agent ignores one that was written by other means, and says so (\`config-invalid\`). The last
+column says what a running agent does with a change. *Live*: it is adopted at once and no packet is lost.
+*Renumbering*: containers would notice, so it is announced ([\`config-announced\`](errors.md)) and done on \`tweed
+renumber\`, or at once with \`--on-config-change renumber\`: [operations](operations.md#changing-the-network).
+\`test/netns/agent/renumber.test.ts\` goes through the column.
 
 ${table(
-  ['field', 'default', 'rule', 'adopted live'],
+  ['field', 'default', 'rule', 'changed while running'],
   networkFields.map(([field, ...rest]) => [field.split(', ').map(code).join(', '), ...rest.map(cell)]),
 )}
 

@@ -25,6 +25,7 @@ export type CommandName =
   | 'metrics'
   | 'plan'
   | 'cleanup'
+  | 'renumber'
   | 'leave'
 
 const etcdFlags = [
@@ -65,6 +66,11 @@ Examples: tweed reserve 10.5.7.0/24 --for 192.0.2.7
           tweed reserve --list --json`
 
 const statusHelp = `Exit codes: 0 ready or degraded, 3 down, 1 no agent answers.`
+
+const renumberHelp = `A change of the network that containers would notice is announced in "tweed status"; until this order the old
+network stays in force. The answer comes when lease, device, rows and subnet file are those of the new one.
+Containers with addresses of a subnet that this host has no more have to be made anew.
+Exit codes: 0 done, or there was nothing to do; 1 no agent answers, or it was not done within a minute.`
 
 const specs: readonly Spec[] = [
   {
@@ -132,6 +138,14 @@ const specs: readonly Spec[] = [
     usage: 'cleanup',
     description: "remove everything of tweed's from this host; etcd is not touched",
     flags: ['device', 'state-dir', 'run-dir', 'subnet-file'],
+  },
+  {
+    name: 'renumber',
+    usage: 'renumber',
+    description: 'adopt the network that tweed status announces',
+    flags: ['run-dir'],
+    json: true,
+    help: renumberHelp,
   },
   {
     name: 'leave',

@@ -1,4 +1,4 @@
-import type { AgentStatus, PeerStatus, TableCounts } from '../core/status.ts'
+import type { AgentStatus, PeerStatus, Renumbering, TableCounts } from '../core/status.ts'
 import { printTable } from './table.ts'
 
 /** `tweed status` for people. */
@@ -17,6 +17,7 @@ export const printStatus = (status: AgentStatus): string => {
       underlay ? `${underlay.interface} ${underlay.address} mtu ${String(underlay.mtuBytes)}` : 'none yet',
     ],
     ...printDevices([status.device, status.device6]),
+    ...(status.announced ? [['announced', status.announced.config]] : []),
     ['filter', filter ? printFilter(filter) : 'not in place'],
     ['lease', lease ? `${lease.subnet} (${lease.state}${remaining(lease.remainingSeconds)})` : 'none'],
     [
@@ -52,6 +53,15 @@ export const printStatus = (status: AgentStatus): string => {
     table,
     ...(faults.length > 0 ? ['', printTable(['fault at', 'code', 'message'], faults)] : []),
   ].join('\n')
+}
+
+/** `tweed renumber` for people. */
+export const printRenumbering = ({ renumbered, fields, from, to }: Renumbering): string => {
+  if (!renumbered) return 'nothing to renumber'
+  const what = fields.length > 0 ? ` (${fields.join(', ')} changed)` : ''
+  return from === to
+    ? `adopted the new network${what}; the subnet is ${to ?? 'none'} as before`
+    : `renumbered from ${from ?? 'none'} to ${to ?? 'none'}${what}`
 }
 
 /** `tweed peers` for people. */

@@ -19,11 +19,14 @@ import { type ControlRoutes, serveControl$ } from '../adapters/host/control.ts'
 import { openLog } from '../adapters/host/log.ts'
 import { wallTime } from '../adapters/host/clock.ts'
 import type { Settings } from '../config/settings.ts'
+import { printSubnets } from '../core/overlay/subnet-key.ts'
+import type { Renumbering } from '../core/status.ts'
 import type { Host } from '../ports/host.ts'
 import type { Log } from '../ports/log.ts'
 import { agent$, type AgentView } from '../streams/agent.ts'
 import { narrator } from '../streams/narrate.ts'
 import { rememberLastPeers$ } from '../streams/remember.ts'
+import { renumbered$, renumberingTo } from '../streams/renumber.ts'
 import { describeAgent, describeHealth, describePeers, type ProcessFacts } from '../streams/report.ts'
 import { version } from '../version.ts'
 import { leaveHost } from './leave.ts'
@@ -50,7 +53,7 @@ export const runAgent = async (invocation: Invocation): Promise<number> => {
   // The control socket outlives the agent's streams: whoever asked it to leave hears how that went.
   const running$ = serveControl$(s['run-dir'], outside.routes).pipe(
     tap(() => log.info('agent.started', { version, pid: process.pid, resolve: settings.resolve })),
-    switchMap(() => agent$(world, settings).pipe(takeUntil(stop$))),
+    switchMap(() => agent$(world, settings, outside.renumber$).pipe(takeUntil(stop$))),
     tap(outside.show),
     tap(narrator(log)),
     tap(whenReady(log, (state) => world.host.notify(state))),
@@ -109,6 +112,9 @@ class Departure {
 /** What the control socket shows of the agent. */
 class Outside {
   #view: AgentView | undefined
+  readonly #views$ = new Subject<AgentView>()
+  readonly #ordered$ = new Subject<void>()
+  readonly renumber$: Observable<void> = this.#ordered$
   readonly #facts: ProcessFacts
   readonly routes: ControlRoutes
 
@@ -119,7 +125,7 @@ class Outside {
         '/status': () => this.#view && describeAgent(this.#view.state, this.#view.forwarding, this.#facts),
         '/peers': () => this.#view && describePeers(this.#view.forwarding, this.#facts),
       },
-      post: { '/leave': leave },
+      post: { '/leave': leave, '/renumber': () => this.#renumber() },
     }
   }
 
@@ -127,8 +133,20 @@ class Outside {
     return this.#view ? rememberLastPeers$(host, this.#view.forwarding) : EMPTY
   }
 
+  #renumber(): Promise<Renumbering> {
+    const state = this.#view?.state
+    const modRevision = state && renumberingTo(state)
+    const lease = state?.lease ? printSubnets(state.lease.lease) : null
+    if (!state || modRevision === undefined)
+      return Promise.resolve({ renumbered: false, fields: [], from: lease, to: lease })
+    const done = firstValueFrom(renumbered$(this.#views$, { before: state, modRevision }))
+    this.#ordered$.next()
+    return done
+  }
+
   readonly show = (view: AgentView): void => {
     this.#view = view
+    this.#views$.next(view)
   }
 }
 

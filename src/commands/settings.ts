@@ -23,6 +23,7 @@ export const agentSettings = (s: Settings): AgentSettings => ({
   checksumOffload: s['tx-checksum-offload'] === 'keep' ? undefined : s['tx-checksum-offload'] === 'on',
   subnet: s.subnet,
   onConflict: s['on-conflict'],
+  onConfigChange: s['on-config-change'],
   leaseTtlSeconds: Math.floor(s['lease-ttl'] / 1000),
   resyncMs: s.resync,
   filter: {

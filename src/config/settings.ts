@@ -204,7 +204,7 @@ export const settings = {
   ),
   'tx-checksum-offload': oneOf(['keep', 'on', 'off'], ['<keep|on|off>', 'whether the device leaves checksums to the network card; keep: as it is', 'keep'], agentOnly), // prettier-ignore
   'state-dir': text(['<dir>', 'what outlives a reboot: identity, lease, known peers', '/var/lib/tweed']),
-  'run-dir': text(['<dir>', 'the socket that status, peers and leave ask', '/run/tweed']),
+  'run-dir': text(['<dir>', 'the socket that status, peers, renumber and leave ask', '/run/tweed']),
   idle: duration(
     ['<duration>', 'on-miss: rows of a host unused for so long go; 0 keeps them', '10m'],
     agentOnly,
@@ -243,6 +243,7 @@ export const settings = {
     ],
     agentOnly,
   ),
+  'on-config-change': oneOf(['hold', 'renumber'], ['<hold|renumber>', 'when the network changes so that containers would notice: wait for tweed renumber, or do it at once', 'hold'], agentOnly), // prettier-ignore
   'lease-ttl': atLeast(
     '60s',
     ['<duration>', 'life of the etcd lease that the subnet hangs on; kept alive hourly', '24h'],

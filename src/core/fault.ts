@@ -20,7 +20,8 @@ export const faultCodes = {
   'etcd-refused': 'etcd refused the request',
   'config-missing': 'there is no network configuration in etcd yet',
   'config-invalid': 'the network configuration in etcd breaks a rule; the last good one stays in force',
-  'config-refused': 'the network configuration changed in a way that a running host cannot adopt',
+  'config-announced':
+    'the network configuration changed in a way that containers would notice; the old one stays in force',
   'config-changed': 'the network configuration changed while a subnet was chosen; it is chosen again',
   'subnets-exhausted': 'every subnet of the network is taken',
   'lease-lost': 'etcd says that our lease or key is gone; it is claimed again',

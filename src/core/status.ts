@@ -32,6 +32,13 @@ export interface AgentStatus {
     readonly fullyRandom: boolean
     readonly forwardRules: boolean
   } | null
+  /** A network that waits for `tweed renumber`; null where none does. */
+  readonly announced: {
+    /** What changed. */
+    readonly fields: readonly string[]
+    /** As it stands in etcd. */
+    readonly config: string
+  } | null
   readonly lease: {
     readonly state: 'owned' | 'unsure' | 'lost' | 'conflict'
     readonly subnet: string
@@ -57,6 +64,16 @@ export interface AgentStatus {
   readonly checksumErrors: ChecksumErrors
   /** The newest last. */
   readonly faults: readonly FaultReport[]
+}
+
+/** What `tweed renumber --json` prints. */
+export interface Renumbering {
+  /** False where nothing was announced. */
+  readonly renumbered: boolean
+  readonly fields: readonly string[]
+  /** Subnets of this host; null where it has none. */
+  readonly from: string | null
+  readonly to: string | null
 }
 
 /** `down`: containers of this host can't rely on the overlay. `degraded`: it works, and somebody should look. */

@@ -12,7 +12,7 @@ import type { FilterState } from './packet-filter.ts'
 import type { LeaseState } from './lease.ts'
 import type { Network, NetworkState } from './network.ts'
 import type { Outcome } from './reconcile.ts'
-import type { Upkeep } from './remember.ts'
+import type { Standing, Upkeep } from './remember.ts'
 
 /** Everything that happens in an agent, for state, log and status. */
 export type AgentEvent =
@@ -26,6 +26,7 @@ export type AgentEvent =
   | { readonly kind: 'no underlay'; readonly fault: Fault }
   | { readonly kind: 'network'; readonly state: NetworkState }
   | { readonly kind: 'lease'; readonly state: LeaseState }
+  | { readonly kind: 'standing'; readonly standing: Standing }
   | { readonly kind: 'device'; readonly state: DeviceState }
   | {
       readonly kind: 'etcd'
@@ -51,6 +52,8 @@ export interface AgentState {
         readonly remainingSeconds: number | undefined
       }
     | undefined
+  /** Network, identity and subnet that belong together: what the data plane follows. */
+  readonly standing: Standing | undefined
   /** Those that are in place. */
   readonly devices: ReadonlyMap<Family, { readonly spec: VxlanSpec; readonly link: EnsuredLink }>
   /** Each family's device is in place, or none is wanted. */
@@ -75,6 +78,7 @@ export const startingAgent: AgentState = {
   underlay: undefined,
   network: undefined,
   lease: undefined,
+  standing: undefined,
   devices: new Map(),
   placed: new Set(),
   filter: undefined,
@@ -116,6 +120,8 @@ export const faultOf = (event: AgentEvent): Fault | undefined => {
       return event.outcome.kind === 'failed' ? event.outcome.fault : undefined
     case 'filter':
       return event.state.fault
+    case 'standing':
+      return undefined
     case 'self':
     case 'no underlay':
     case 'etcd':
@@ -133,6 +139,8 @@ function changeOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
       return event.state.kind === 'network' ? { network: event.state.network } : {}
     case 'lease':
       return leasePart(event.state)
+    case 'standing':
+      return { standing: event.standing }
     case 'device':
       return devicePart(state, event.state)
     case 'filter':

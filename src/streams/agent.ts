@@ -1,4 +1,4 @@
-import { concatMap, defer, forkJoin, map, merge, type Observable, scan, switchMap } from 'rxjs'
+import { concatMap, defer, forkJoin, map, merge, NEVER, type Observable, scan, switchMap } from 'rxjs'
 import { Forwarding } from '../core/forwarding.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
@@ -24,7 +24,11 @@ export interface AgentView {
  * The whole agent: underlay and network say who we are, etcd gives a subnet and the peers, the device is kept, the
  * tables follow. Emits after everything that happens; never completes, and errors only where it can't go on.
  */
-export const agent$ = (world: World, settings: AgentSettings): Observable<AgentView> =>
+export const agent$ = (
+  world: World,
+  settings: AgentSettings,
+  renumber$: Observable<unknown> = NEVER,
+): Observable<AgentView> =>
   forkJoin({
     saved: world.host.load$(),
     peers: world.host.loadPeers$(),
@@ -33,7 +37,7 @@ export const agent$ = (world: World, settings: AgentSettings): Observable<AgentV
     switchMap((lastRun) => {
       const forwarding = new Forwarding(settings)
       const begin = { state: startingAgent, event: undefined }
-      return events$({ world, settings, forwarding, lastRun }).pipe(
+      return events$({ world, settings, forwarding, lastRun, renumber$ }).pipe(
         scan((now: { state: AgentState; event: AgentEvent | undefined }, event) => {
           return { state: reduceAgent(now.state, event, world.clock.now()), event }
         }, begin),
@@ -47,9 +51,11 @@ interface Parts {
   readonly settings: AgentSettings
   readonly forwarding: Forwarding
   readonly lastRun: LastRun
+  /** Orders to adopt the network that is announced. */
+  readonly renumber$: Observable<unknown>
 }
 
-const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<AgentEvent> =>
+const events$ = ({ world, settings, forwarding, lastRun, renumber$ }: Parts): Observable<AgentEvent> =>
   defer(() => {
     const { kernel, host, clock } = world
     const peers = lastRun.saved ? lastRun.peers.length : 0 // without a lease there is nothing to be patient with
@@ -60,6 +66,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       settings,
       lastRun,
       listed: () => forwarding.mayPrune,
+      renumber$,
     })
     const deviceStates$ = devices$({ kernel, specs$, random: () => clock.random() })
     const outcomes$ = reconcile$({
@@ -88,6 +95,7 @@ const events$ = ({ world, settings, forwarding, lastRun }: Parts): Observable<Ag
       random: () => clock.random(),
     })
     return merge(
+      standing$.pipe(map((standing): AgentEvent => ({ kind: 'standing', standing }))),
       outcomes$.pipe(map((outcome): AgentEvent => ({ kind: 'outcome', outcome }))),
       networks$.pipe(map((state): AgentEvent => ({ kind: 'network', state }))),
       identities$.pipe(

@@ -30,6 +30,8 @@ import type { AgentSettings, World } from './world.ts'
 export type IdentityState =
   | {
       readonly kind: 'identity'
+      /** In which network. */
+      readonly config: NetworkConfig
       readonly me: OwnIdentity
       readonly underlay: Underlay
       /** Why nothing goes through the underlay for the moment. */
@@ -121,6 +123,7 @@ function identifier(
     const idle = link && whyIdle(link)
     return {
       kind: 'identity',
+      config,
       me: { node, ipv4, ipv6 },
       underlay: withOwn(chosen, { publicIp, publicIp6 }, interfaces),
       fault: idle === undefined ? undefined : Fault.of('underlay-missing', idle),

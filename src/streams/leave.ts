@@ -17,16 +17,19 @@ import type { SavedState } from '../ports/host.ts'
 import type { LeaseStore } from '../ports/lease-store.ts'
 import { storeOfKey } from './store-of.ts'
 
+/** Who leaves, and what. */
+export type Leaver = Pick<SavedState, 'node' | 'lease'>
+
 /**
  * Departure: announced in the record first, so that peers act on the deletion at once and not after their hold;
  * then the record and its lease go. A reservation stays, as the operator wrote it.
  */
-export const leave$ = (anywhere: LeaseStore, saved: SavedState): Observable<never> => {
+export const leave$ = (anywhere: LeaseStore, saved: Leaver): Observable<never> => {
   const key = parseSubnetKey(saved.lease.key)
   return key ? leaveFrom$(storeOfKey(anywhere, key), saved) : EMPTY
 }
 
-const leaveFrom$ = (store: LeaseStore, saved: SavedState): Observable<never> =>
+const leaveFrom$ = (store: LeaseStore, saved: Leaver): Observable<never> =>
   store.read$().pipe(
     concatMap((view) => {
       const record = view.records.find(({ key }) => key === saved.lease.key)

@@ -107,6 +107,7 @@ function tellEvent(to: Listeners, before: AgentState, { event, state, forwarding
       })
     case 'no underlay':
     case 'checksums':
+    case 'standing':
     case 'fault':
       return
   }

@@ -3,6 +3,7 @@ import {
   defer,
   EMPTY,
   filter,
+  map,
   merge,
   type Observable,
   of,
@@ -13,7 +14,7 @@ import {
   timer,
 } from 'rxjs'
 import { Fault } from '../core/fault.ts'
-import { judgeConfigChange } from '../core/overlay/config-change.ts'
+import { judgeConfigChange, type OnConfigChange } from '../core/overlay/config-change.ts'
 import { type NetworkConfig, parseNetworkConfig } from '../core/overlay/network-config.ts'
 import type { SubnetKey } from '../core/overlay/record.ts'
 import { printComplaint } from '../core/parsed.ts'
@@ -27,6 +28,15 @@ export interface Network {
   readonly current: boolean
   /** Why what etcd holds now is not in force. */
   readonly fault: Fault | undefined
+  /** What etcd holds, if it only waits for the order to renumber. */
+  readonly announced: Announced | undefined
+}
+
+/** A network that running containers would notice, and in which fields. */
+export interface Announced {
+  readonly config: NetworkConfig
+  readonly stored: StoredConfig
+  readonly fields: readonly string[]
 }
 
 /** Either a network in force, or the reason that there is none yet. */
@@ -37,13 +47,16 @@ export type NetworkState =
 const patienceMs = 3000
 
 /**
- * `<prefix>/config`, followed: a change is adopted where it is safe for running containers, refused aloud where it
- * isn't, and garbage leaves the old one in force.
+ * `<prefix>/config`, followed: a change is adopted where it is safe for running containers, announced where it isn't,
+ * and garbage leaves the old one in force. A restart is no order: it goes on with the network of the last run.
  */
 export const network$ = (options: {
   readonly store: Pick<LeaseStore, 'config$'>
   readonly saved: StoredConfig | undefined
   readonly lease: () => SubnetKey | undefined
+  readonly onConfigChange: OnConfigChange
+  /** Orders to adopt what is announced. */
+  readonly renumber$: Observable<unknown>
 }): Observable<NetworkState> => {
   const config$ = options.store.config$.pipe(share())
   const fromLastRun$ = defer(() => (options.saved ? of(value(options.saved)) : EMPTY))
@@ -54,15 +67,24 @@ export const network$ = (options: {
     concatMap(() => fromLastRun$),
     takeUntil(config$.pipe(filter(({ kind }) => kind === 'value'))),
   )
-  return merge(config$, instead$).pipe(
+  const told$ = merge(config$, instead$).pipe(
     concatMap((event) => (event.kind === 'value' || isDenied(event) ? of(event) : EMPTY)),
-    scan(
-      (state: NetworkState, event) =>
-        event.kind === 'value'
-          ? orLastRun(adopt(state, event.value, options.lease()), options.saved)
-          : unread(state, event.fault),
-      nothingYet,
-    ),
+  )
+  const ordered$ = options.renumber$.pipe(map(() => ({ kind: 'ordered' as const })))
+  return merge(told$, ordered$).pipe(
+    scan((state: NetworkState, event) => {
+      switch (event.kind) {
+        case 'value':
+          return adopt(orLastRun(state, options.saved), event.value, {
+            lease: options.lease(),
+            onConfigChange: options.onConfigChange,
+          })
+        case 'disconnected':
+          return unread(state, event.fault)
+        case 'ordered':
+          return adoptAnnounced(state)
+      }
+    }, nothingYet),
   )
 }
 
@@ -84,40 +106,60 @@ const isDenied = (event: ConfigEvent): event is ConfigEvent & { readonly kind: '
 const unread = (state: NetworkState, fault: Fault): NetworkState =>
   state.kind === 'none' ? { kind: 'none', fault } : state
 
-/** Garbage and a missing key don't take a network from a host that had one, restart or not. */
-const orLastRun = (state: NetworkState, saved: StoredConfig | undefined): NetworkState => {
+/** What comes is a change of what the last run had, restart or not; garbage and a missing key take nothing away. */
+export const orLastRun = (state: NetworkState, saved: StoredConfig | undefined): NetworkState => {
   if (state.kind === 'network' || !saved) return state
-  const before = adopt(nothingYet, saved, undefined)
-  return before.kind === 'network' ? keep(before, state.fault) : state
+  const before = adopt(nothingYet, saved)
+  return before.kind === 'network' ? before : state
+}
+
+/** What decides whether a change may be adopted. */
+export interface Stake {
+  readonly lease: SubnetKey | undefined
+  readonly onConfigChange: OnConfigChange
 }
 
 /** The reducer: state × what etcd holds → state. */
 export const adopt = (
   state: NetworkState,
   stored: StoredConfig | undefined,
-  lease: SubnetKey | undefined,
+  { lease, onConfigChange }: Stake = { lease: undefined, onConfigChange: 'hold' },
 ): NetworkState => {
   if (!stored) return keep(state, Fault.of('config-missing'))
   const parsed = parseNetworkConfig(stored.value)
   if (parsed.kind === 'invalid') return keep(state, Fault.of('config-invalid', printComplaint(parsed)))
-  const network: Network = { config: parsed.value, stored, current: true, fault: undefined }
+  const { value: config } = parsed
+  const network = inForce(config, stored)
   if (state.kind === 'none') return { kind: 'network', network }
-  const change = judgeConfigChange(state.network.config, parsed.value, lease)
+  const change = judgeConfigChange(state.network.config, config, lease)
   switch (change.kind) {
     case 'same':
     case 'adopt':
       return { kind: 'network', network }
-    case 'refuse': {
-      const fields = change.fields.join(', ')
-      return keep(
-        state,
-        Fault.of('config-refused', `${fields} changed; restart the agent to adopt the new network`),
-      )
+    case 'renumber': {
+      if (onConfigChange === 'renumber') return { kind: 'network', network }
+      const { fields } = change
+      const said = `${fields.join(', ')} changed; run tweed renumber on this host to adopt the new network`
+      return keep(state, Fault.of('config-announced', said), { config, stored, fields })
     }
   }
 }
 
-const keep = (state: NetworkState, fault: Fault): NetworkState =>
+const inForce = (config: NetworkConfig, stored: StoredConfig): Network => ({
+  config,
+  stored,
+  current: true,
+  fault: undefined,
+  announced: undefined,
+})
+
+/** The order: nothing where nothing is announced. */
+const adoptAnnounced = (state: NetworkState): NetworkState => {
+  const announced = state.kind === 'network' ? state.network.announced : undefined
+  return announced ? { kind: 'network', network: inForce(announced.config, announced.stored) } : state
+}
+
+const keep = (state: NetworkState, fault: Fault, announced?: Announced): NetworkState =>
   state.kind === 'none'
     ? { kind: 'none', fault }
-    : { kind: 'network', network: { ...state.network, current: false, fault } }
+    : { kind: 'network', network: { ...state.network, current: false, fault, announced } }

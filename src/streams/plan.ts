@@ -9,12 +9,13 @@ import { printOp } from '../core/kernel/notation.ts'
 import { allocationCandidates } from '../core/overlay/allocation.ts'
 import type { OwnContext } from '../core/overlay/own.ts'
 import type { StoredRecord } from '../core/overlay/record.ts'
-import { printSubnetKey, printSubnets } from '../core/overlay/subnet-key.ts'
+import { parseSubnetKey, printSubnetKey, printSubnets } from '../core/overlay/subnet-key.ts'
 import { vxlanSpecs } from '../core/overlay/vxlan-spec.ts'
+import type { SavedState } from '../ports/host.ts'
 import type { Interfaces } from '../ports/kernel.ts'
 import type { LeaseStore, StoreView } from '../ports/lease-store.ts'
 import { identity$ } from './identity.ts'
-import { adopt, nothingYet } from './network.ts'
+import { adopt, nothingYet, type NetworkState, orLastRun } from './network.ts'
 import { filterSpec, planFilter$ } from './packet-filter.ts'
 import type { AgentSettings, World } from './world.ts'
 
@@ -24,13 +25,14 @@ import type { AgentSettings, World } from './world.ts'
  */
 export const plan$ = (world: World, settings: AgentSettings): Observable<readonly string[]> =>
   forkJoin({
-    view: view$(world.store),
     saved: world.host.load$(),
     peers: world.host.loadPeers$(),
     interfaces: world.kernel.interfaces$(),
   }).pipe(
-    concatMap(({ view, saved, peers, interfaces }) => {
-      const state = adopt(nothingYet, view.config, undefined)
+    concatMap((local) =>
+      view$(world.store, settings, local.saved).pipe(map((seen) => ({ ...local, ...seen }))),
+    ),
+    concatMap(({ state, view, saved, peers, interfaces }) => {
       if (state.kind === 'none') return throwError(() => state.fault)
       return identity$(world, settings, { saved, network$: of(state.network) }).pipe(
         take(1),
@@ -47,20 +49,33 @@ export const plan$ = (world: World, settings: AgentSettings): Observable<readonl
           return forkJoin([
             rows$(world, settings, { specs, view, peers, interfaces, own: { ...context, lease } }),
             planFilter$(world.filter, filterSpec(standing, settings.filter)),
-          ]).pipe(map(([rows, filter]) => [...rows, ...filter]))
+          ]).pipe(map(([rows, filter]) => [...announcedLines(state), ...rows, ...filter]))
         }),
       )
     }),
   )
 
-/** Configuration and records, from where that configuration has them. */
-const view$ = (store: LeaseStore): Observable<StoreView> =>
+/** The network that an agent would start with, and its records, from where that network has them. */
+const view$ = (
+  store: LeaseStore,
+  { onConfigChange }: AgentSettings,
+  saved: SavedState | undefined,
+): Observable<{ readonly state: NetworkState; readonly view: StoreView }> =>
   store.read$().pipe(
     concatMap((view) => {
-      const state = adopt(nothingYet, view.config, undefined)
-      return state.kind === 'none' || state.network.config.ipv4 ? of(view) : store.ipv6Only.read$()
+      const lease = saved && parseSubnetKey(saved.lease.key)
+      const state = adopt(orLastRun(nothingYet, saved?.config), view.config, { lease, onConfigChange })
+      const isHere = state.kind === 'none' || state.network.config.ipv4 !== undefined
+      return (isHere ? of(view) : store.ipv6Only.read$()).pipe(map((records) => ({ state, view: records })))
     }),
   )
+
+const announcedLines = (state: NetworkState): readonly string[] => {
+  const announced = state.kind === 'network' ? state.network.announced : undefined
+  return announced
+    ? [`# ${announced.fields.join(', ')} changed: announced, and nothing below is of it; see tweed renumber`]
+    : []
+}
 
 interface Standing {
   readonly specs: readonly VxlanSpec[]

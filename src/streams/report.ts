@@ -10,6 +10,7 @@ import { type Leg, legsOf, type Peer } from '../core/overlay/peer.ts'
 import { printSubnets } from '../core/overlay/subnet-key.ts'
 import type { AgentStatus, Health, PeerCounts, PeerStatus, TableCounts } from '../core/status.ts'
 import type { AgentState } from './agent-state.ts'
+import type { Announced } from './network.ts'
 
 /** Facts of the process that neither state nor forwarding knows. */
 export interface ProcessFacts {
@@ -81,6 +82,7 @@ export const describeAgent = (
   device: describeDevice(state.devices.get(4)),
   device6: describeDevice(state.devices.get(6)),
   filter: describeFilter(state.filter),
+  announced: describeAnnounced(state.network?.announced),
   lease: state.lease
     ? {
         state: state.lease.state,
@@ -107,6 +109,9 @@ export const describeAgent = (
     message: fault.message,
   })),
 })
+
+const describeAnnounced = (announced: Announced | undefined): AgentStatus['announced'] =>
+  announced ? { fields: announced.fields, config: announced.stored.value } : null
 
 const describeFilter = (filter: AgentState['filter']): AgentStatus['filter'] =>
   filter

@@ -1,27 +1,34 @@
 import {
+  catchError,
   combineLatest,
+  concat,
   concatMap,
   distinctUntilChanged,
+  EMPTY,
+  filter,
   map,
   type Observable,
+  of,
   type OperatorFunction,
   share,
   switchMap,
   tap,
 } from 'rxjs'
 import type { VxlanSpec } from '../core/kernel/link.ts'
+import { judgeConfigChange } from '../core/overlay/config-change.ts'
 import type { OwnContext, OwnIdentity } from '../core/overlay/own.ts'
 import { ownRecord } from '../core/overlay/own-record.ts'
-import { encodeRecord, type StoredRecord } from '../core/overlay/record.ts'
+import { encodeRecord, type StoredRecord, type SubnetKey } from '../core/overlay/record.ts'
 import { previousSubnets } from '../core/overlay/subnet-env.ts'
 import { fits } from '../core/overlay/subnet-fit.ts'
 import { parseSubnetKey, printSubnetKey } from '../core/overlay/subnet-key.ts'
 import type { Underlay } from '../core/overlay/underlay.ts'
 import { vxlanSpecs } from '../core/overlay/vxlan-spec.ts'
 import type { SavedState } from '../ports/host.ts'
-import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
+import type { LeaseStore, RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { identity$, type IdentityState } from './identity.ts'
 import { type Held, type LeaseState, ownLease$ } from './lease.ts'
+import { leave$ } from './leave.ts'
 import { type Network, network$, type NetworkState } from './network.ts'
 import { records$ as recordsOf$ } from './records.ts'
 import { storeOf, storeOfKey } from './store-of.ts'
@@ -54,6 +61,8 @@ interface Options {
   readonly lastRun: LastRun
   /** {@link WhoWeAre.records$} has given its first list. */
   readonly listed: () => boolean
+  /** Orders to adopt the network that is announced. */
+  readonly renumber$: Observable<unknown>
 }
 
 /** A host on a network; which subnet it holds comes after. */
@@ -63,14 +72,22 @@ interface Self {
   readonly underlay: Underlay
 }
 
+/** How the lease stands, and for whom it was asked. */
+interface Taking {
+  readonly self: Self
+  readonly state: LeaseState
+}
+
 export const whoWeAre = (options: Options): WhoWeAre => {
-  const { world, settings, lastRun } = options
+  const { world, settings, lastRun, renumber$ } = options
   let held = savedLease(lastRun.saved)
-  let isStart = true // until a subnet is held: from then on --subnet moves nothing
-  let latest: Network | undefined
-  const networks$ = network$({ store: world.store, saved: lastRun.saved?.config, lease: () => held }).pipe(
-    shareLatest(),
-  )
+  const networks$ = network$({
+    store: world.store,
+    saved: lastRun.saved?.config,
+    lease: () => held,
+    onConfigChange: settings.onConfigChange,
+    renumber$,
+  }).pipe(shareLatest())
   const inForce$ = networks$.pipe(
     concatMap((state) => (state.kind === 'network' ? [state.network] : [])),
     distinctUntilChanged((a, b) => a.stored.modRevision === b.stored.modRevision && a.current === b.current),
@@ -82,33 +99,20 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     shareLatest(),
   )
   const selves$ = combineLatest([inForce$, identities$]).pipe(
+    // Another network may mean another MAC: who we are in it comes a moment after it.
     concatMap(([network, found]): readonly Self[] =>
-      found.kind === 'identity' ? [{ network, me: found.me, underlay: found.underlay }] : [],
+      found.kind === 'identity' && sameAs(found.config, network.config)
+        ? [{ network, me: found.me, underlay: found.underlay }]
+        : [],
     ),
     distinctUntilChanged((a, b) => sameAs(a, b)),
-    tap(({ network }) => (latest = network)),
     shareLatest(),
   )
-  const leases$ = selves$.pipe(
-    distinctUntilChanged((a, b) => publishesSame(a, b)),
-    switchMap((self) =>
-      ownLease$({
-        ...leaseTerms({ ...options, records$ }, self, isStart),
-        network: () => latest ?? self.network,
-        saved: fitting(held, self.network),
-      }),
-    ),
-    tap((state) => {
-      held = state.kind === 'acquiring' ? held : state.lease
-      isStart &&= state.kind !== 'owned'
-    }),
+  const takings$ = takingsOf$({ ...options, records$ }, selves$).pipe(
+    tap(({ state }) => (held = state.kind === 'acquiring' ? held : state.lease)),
     shareLatest(),
   )
-  const standing$ = combineLatest([selves$, leases$.pipe(holding())]).pipe(
-    map(([self, lease]) => standingOf(self, lease, settings)),
-    distinctUntilChanged((a, b) => sameAs(a, b)),
-    shareLatest(),
-  )
+  const standing$ = standingsOf$(options, selves$, takings$).pipe(shareLatest())
   const specs$ = standing$.pipe(
     map(({ specs }) => specs),
     distinctUntilChanged((a, b) => sameAs(a, b)),
@@ -118,21 +122,108 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     map(contextOf),
     distinctUntilChanged((a, b) => sameAs(a, b)),
   )
-  return { records$, networks$, identities$, leases$, own$, standing$, specs$ }
+  return {
+    records$,
+    networks$,
+    identities$,
+    leases$: takings$.pipe(map(({ state }) => state)),
+    own$,
+    standing$,
+    specs$,
+  }
+}
+
+/** The lease of whoever we are, asked for anew where it can't go on. */
+function takingsOf$(options: TermsOptions, selves$: Observable<Self>): Observable<Taking> {
+  const { world, lastRun } = options
+  let held = savedLease(lastRun.saved)
+  let isStart = true // until a subnet is held: from then on --subnet moves nothing
+  let latest: Network | undefined
+  let before: Self | undefined
+  return selves$.pipe(
+    tap(({ network }) => (latest = network)),
+    distinctUntilChanged((a, b) => publishesSame(a, b) && !isMove(a, b, held)),
+    switchMap((self) => {
+      // What a host that moves had goes on until etcd has what it gets.
+      const moving = before && held && isMove(before, self, held) ? held : undefined
+      before = self
+      const lease$ = ownLease$({
+        ...leaseTerms(options, self, isStart),
+        network: () => latest ?? self.network,
+        saved: moving ? undefined : fitting(held, self.network),
+      })
+      return lease$.pipe(
+        goneFrom(world.store, self, moving),
+        map((state): Taking => ({ self, state })),
+      )
+    }),
+    tap(({ state }) => {
+      held = state.kind === 'acquiring' ? held : state.lease
+      isStart &&= state.kind !== 'owned'
+    }),
+  )
+}
+
+/** A network of IPv6 alone has its records elsewhere, where an attempt doesn't see what is left of the other. */
+const goneFrom =
+  (
+    store: LeaseStore,
+    { me, network }: Self,
+    former: Held | undefined,
+  ): OperatorFunction<LeaseState, LeaseState> =>
+  (states$) => {
+    if (!former || (former.subnet === undefined) === (network.config.ipv4 === undefined)) return states$
+    let left = false
+    return states$.pipe(
+      concatMap((state) => {
+        if (state.kind !== 'owned' || left) return of(state)
+        left = true
+        const leaving$ = leave$(store, { node: me.node, lease: former })
+        return concat(of(state), leaving$.pipe(catchError(() => EMPTY))) // it runs out by itself
+      }),
+    )
+  }
+
+/** What we are with the lease that etcd gave us as that; where we move, what we were, until then. */
+function standingsOf$(
+  { settings, lastRun }: Options,
+  selves$: Observable<Self>,
+  takings$: Observable<Taking>,
+): Observable<Standing> {
+  const saved = savedLease(lastRun.saved)
+  const former = new Map<string, SubnetKey>(saved ? [[saved.key, saved]] : [])
+  return combineLatest([selves$, takings$.pipe(holding())]).pipe(
+    filter(([self, taken]) => !isMove(taken.self, self, taken.lease)),
+    map(([self, { lease }]) => {
+      const gone = [...former].filter(([key]) => key !== lease.key).map(([, subnets]) => subnets)
+      former.set(lease.key, lease)
+      const { device, checksumOffload } = settings
+      return standingOf(self, lease, { device, checksumOffload, former: gone })
+    }),
+    distinctUntilChanged((a, b) => sameAs(a, b)),
+  )
+}
+
+interface Taken {
+  readonly self: Self
+  readonly lease: Held
 }
 
 /** The subnet held, in whatever state the lease is. */
-const holding = (): OperatorFunction<LeaseState, Held> => (leases$) =>
-  leases$.pipe(
-    concatMap((state) => (state.kind === 'acquiring' ? [] : [heldOf(state.lease)])),
-    distinctUntilChanged(
-      (a, b) => a.key === b.key && a.leaseId === b.leaseId && a.modRevision === b.modRevision,
+const holding = (): OperatorFunction<Taking, Taken> => (takings$) =>
+  takings$.pipe(
+    concatMap(({ self, state }) =>
+      state.kind === 'acquiring' ? [] : [{ self, lease: heldOf(state.lease) }],
     ),
+    distinctUntilChanged((a, b) => a.self === b.self && sameAs(a.lease, b.lease)),
   )
 
-function standingOf({ network, me, underlay }: Self, lease: Held, settings: AgentSettings): Standing {
-  const { device, checksumOffload } = settings
-  const specs = vxlanSpecs({ config: network.config, me, lease, underlay, device, checksumOffload })
+function standingOf(
+  { network, me, underlay }: Self,
+  lease: Held,
+  more: Pick<AgentSettings, 'device' | 'checksumOffload'> & { readonly former: readonly SubnetKey[] },
+): Standing {
+  const specs = vxlanSpecs({ config: network.config, me, lease, underlay, ...more })
   return { network, me, underlay, lease, specs }
 }
 
@@ -146,6 +237,10 @@ const contextOf = ({ network, me, lease: { key, subnet, subnet6, leaseId } }: St
 const publishesSame = (a: Self, b: Self): boolean =>
   encodeRecord(ownRecord(a.me, a.network.config.backend)) ===
   encodeRecord(ownRecord(b.me, b.network.config.backend))
+
+/** Between the two lies a renumbering. */
+const isMove = (a: Self, b: Self, held: SubnetKey | undefined): boolean =>
+  judgeConfigChange(a.network.config, b.network.config, held).kind === 'renumber'
 
 type TermsOptions = Options & Pick<WhoWeAre, 'records$'>
 

@@ -1,5 +1,6 @@
 import type { FilterSpec } from '../core/filter/masquerade.ts'
 import type { ForwardingOptions } from '../core/forwarding.ts'
+import type { OnConfigChange } from '../core/overlay/config-change.ts'
 import type { Ip } from '../core/net/ip.ts'
 import type { Ipv4 } from '../core/net/ipv4.ts'
 import type { SubnetKey } from '../core/overlay/record.ts'
@@ -33,6 +34,7 @@ export interface AgentSettings extends ForwardingOptions {
   /** The only subnet that will do. */
   readonly subnet: SubnetKey | undefined
   readonly onConflict: OnConflict
+  readonly onConfigChange: OnConfigChange
   readonly leaseTtlSeconds: number
   /** How often the tables are compared with the kernel although nothing happened. */
   readonly resyncMs: number

@@ -1,4 +1,4 @@
-import type { Subscription } from 'rxjs'
+import { Subject, type Subscription } from 'rxjs'
 import { MemoryHost } from '../../src/adapters/memory/host.ts'
 import { MemoryLeaseStore } from '../../src/adapters/memory/lease-store.ts'
 import { MemoryPacketFilter } from '../../src/adapters/memory/packet-filter.ts'
@@ -47,6 +47,7 @@ export const agentSettings = ({ resolve, hold, idle, maxNeighbours }: ScenarioSe
   device: undefined,
   checksumOffload: undefined,
   onConflict: 'renumber',
+  onConfigChange: 'hold',
   leaseTtlSeconds: 86_400,
   resyncMs: 60_000,
   filter: { masquerade: true, fullyRandom: true, acceptForwarded: false },
@@ -58,6 +59,7 @@ export class ScenarioAgent {
   readonly store = new MemoryLeaseStore()
   readonly filter = new MemoryPacketFilter()
   readonly #settings: AgentSettings
+  readonly #orders$ = new Subject<void>()
   readonly #time: VirtualTime
   #running: Subscription | undefined
   #died: Error | undefined
@@ -71,7 +73,7 @@ export class ScenarioAgent {
   }
 
   start(kernel: Kernel): void {
-    this.#running = agent$(this.#world(kernel), this.#settings).subscribe({
+    this.#running = agent$(this.#world(kernel), this.#settings, this.#orders$).subscribe({
       next: (view) => (this.view = view),
       error: (error: unknown) => (this.#died = new Error('the agent ended', { cause: error })),
     })
@@ -126,6 +128,9 @@ export class ScenarioAgent {
         if (action.what === 'compacts') store.compact()
         else if (action.what === 'up') store.connect()
         else store.disconnect()
+        return true
+      case 'renumber':
+        this.#orders$.next()
         return true
       case 'forget':
         host.saved = undefined

@@ -82,6 +82,7 @@ export class LinuxWorld {
       case 'config':
       case 'etcd':
       case 'forget':
+      case 'renumber':
         return // the agent's store and disk have played it
     }
   }

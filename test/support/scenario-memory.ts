@@ -98,6 +98,7 @@ export class MemoryWorld {
       case 'config':
       case 'etcd':
       case 'forget':
+      case 'renumber':
         return // the agent's store and disk have played it
     }
   }

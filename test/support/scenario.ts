@@ -37,7 +37,7 @@ export interface Change {
 }
 
 export type Action =
-  | { readonly kind: 'start' | 'stop' | 'restart' | 'forget' }
+  | { readonly kind: 'start' | 'stop' | 'restart' | 'forget' | 'renumber' }
   | { readonly kind: 'put'; readonly key: string; readonly value: string }
   | { readonly kind: 'delete'; readonly key: string }
   | { readonly kind: 'leave'; readonly key: string }
@@ -165,6 +165,7 @@ const valueOf = (terms: { via: string; mac: string | undefined; node: string | u
 
 const readers: readonly (readonly [RegExp, (...words: string[]) => Action])[] = [
   [/^(start|stop|restart)$/, (kind) => ({ kind: kind === 'start' || kind === 'stop' ? kind : 'restart' })],
+  [/^renumber$/, () => ({ kind: 'renumber' })],
   [/^disk is empty$/, () => ({ kind: 'forget' })],
   [
     /^lease put (\S+) via (\S+)(?: mac (\S+))?(?: node (\S+))?$/,

@@ -89,7 +89,7 @@ const unused = (): Promise<number> => Promise.resolve(0)
 const program = buildProgram(
   {
     ...{ agent: unused, reserve: unused, 'network set': unused, 'network get': unused, status: unused },
-    ...{ peers: unused, metrics: unused, plan: unused, cleanup: unused, leave: unused },
+    ...{ peers: unused, metrics: unused, plan: unused, cleanup: unused, renumber: unused, leave: unused },
   },
   '0',
 )

@@ -9,7 +9,7 @@ import { Fault } from '../../core/fault.ts'
 /** What the agent answers on its Unix socket: path → JSON. A `POST` path acts. */
 export interface ControlRoutes {
   readonly get: Readonly<Record<string, () => unknown>>
-  readonly post: Readonly<Record<string, () => Promise<void>>>
+  readonly post: Readonly<Record<string, () => Promise<unknown>>>
 }
 
 export const socketPath = (runDir: string): string => join(runDir, 'agent.sock')
@@ -57,7 +57,7 @@ function answer(routes: ControlRoutes, req: IncomingMessage, res: ServerResponse
     reply(body === undefined ? 503 : 200, body ?? { error: 'the agent is starting' })
   } else if (act)
     act().then(
-      () => reply(200, {}),
+      (body) => reply(200, body ?? {}),
       (error: unknown) => reply(500, { error: wordsOf(error) }),
     )
   else reply(404, { error: `no ${req.method ?? ''} ${path}` })

@@ -54,6 +54,7 @@ export function* allocationCandidates(view: AllocationView): Generator<Candidate
   const kept = [...keptAmong(listed, own, view)]
   yield* kept
   yield* own.filter(isUnused).map(ownCandidate)
+  if (kept.length === 0) yield* halves(view)
   const previous = view.previous && mayBeNew(view.previous, view.config) ? view.previous : undefined
   const again = kept.some(({ key }) => previous && overlap(key, previous))
     ? undefined
@@ -80,6 +81,39 @@ function* keptAmong(
   if (used.some(({ key }) => held && overlap(key, held))) return
   const again = formerCandidate(held, listed, config)
   if (again) yield again
+}
+
+/**
+ * Where a family comes or goes, or the range of one moves: the subnet of the other stays, and so do the addresses of
+ * the containers.
+ */
+function* halves(view: AllocationView): Generator<Candidate> {
+  const listed = view.records.flatMap(list) // of the network before too
+  const mine = ownAmong(listed, view.me).filter((own) => !isUnused(own))
+  const others = listed.filter(({ stored }) => !mine.some((own) => own.stored.key === stored.key))
+  for (const { key } of mine) {
+    const { ipv4, ipv6, backend } = view.config
+    const only4 = { subnet: key.subnet, subnet6: undefined }
+    const only6 = { subnet: undefined, subnet6: key.subnet6 }
+    const stay = {
+      subnet: ipv4 && fits(only4, { ipv4, ipv6: undefined, backend }) ? key.subnet : undefined,
+      subnet6: ipv6 && fits(only6, { ipv4: undefined, ipv6, backend }) ? key.subnet6 : undefined,
+    }
+    const isHalf = (stay.subnet ?? stay.subnet6) !== undefined && !fits(key, view.config)
+    if (!isHalf || others.some((other) => overlap(other.key, stay))) continue
+    const missing = { backend, ipv4: stay.subnet ? undefined : ipv4, ipv6: stay.subnet6 ? undefined : ipv6 }
+    if (!missing.ipv4 && !missing.ipv6) yield candidate(stay, 'free', 0)
+    else
+      for (const drawn of freeKeys(
+        { ...view, config: missing },
+        listed.map((each) => each.key),
+      ))
+        yield candidate(
+          { subnet: stay.subnet ?? drawn.subnet, subnet6: stay.subnet6 ?? drawn.subnet6 },
+          'free',
+          0,
+        )
+  }
 }
 
 /** The one subnet that the operator wants here, or who is in the way. SubnetMin and SubnetMax don't bind it. */

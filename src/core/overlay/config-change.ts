@@ -7,10 +7,16 @@ export type ConfigChange =
   | { readonly kind: 'same' }
   /** Own subnet, identity and every peer stay as they are. */
   | { readonly kind: 'adopt' }
-  /** The data plane would have to stop: the old configuration stays in force; `fields` says what changed. */
-  | { readonly kind: 'refuse'; readonly fields: readonly string[] }
+  /** Containers would lose packets or their addresses: it waits for the operator's word; `fields` says what changed. */
+  | { readonly kind: 'renumber'; readonly fields: readonly string[] }
 
-/** Pure judgement; a range that still contains the own subnet, and the MTU, can change under running containers. */
+/** What happens with such a change. `hold`: announce it and wait for the order. `renumber`: do it at once. */
+export type OnConfigChange = 'hold' | 'renumber'
+
+/**
+ * Pure judgement. A range that still contains the own subnet can change under running containers, and so can what the
+ * kernel changes on a device that stands: MTU, learning, and whether a route is direct.
+ */
 export const judgeConfigChange = (
   from: NetworkConfig,
   to: NetworkConfig,
@@ -19,7 +25,7 @@ export const judgeConfigChange = (
   if (JSON.stringify(from, bigintAsText) === JSON.stringify(to, bigintAsText)) return { kind: 'same' }
   if (!lease) return { kind: 'adopt' }
   const fields = [...rangeFields(from, to, lease), ...backendFields(from.backend, to.backend)]
-  return fields.length === 0 ? { kind: 'adopt' } : { kind: 'refuse', fields }
+  return fields.length === 0 ? { kind: 'adopt' } : { kind: 'renumber', fields }
 }
 
 function rangeFields(from: NetworkConfig, to: NetworkConfig, lease: SubnetKey): string[] {
@@ -49,11 +55,11 @@ function backendFields(from: Backend, to: Backend): string[] {
   if (from.kind !== to.kind) return ['Backend.Type']
   if (from.kind !== 'vxlan' || to.kind !== 'vxlan') return []
   const changed = (field: string, differs: boolean): string[] => (differs ? [field] : [])
+  // vxlan_core.c: vxlan_changelink refuses these three, so they mean another device.
   return [
     ...changed('Backend.VNI', from.vni !== to.vni),
     ...changed('Backend.Port', from.port !== to.port),
     ...changed('Backend.GBP', from.gbp !== to.gbp),
-    ...changed('Backend.Learning', from.learning !== to.learning),
   ]
 }
 

@@ -3,6 +3,7 @@ import type { Family } from '../net/ip.ts'
 import { vxlanOverheadBytes } from '../net/mtu.ts'
 import type { NetworkConfig, VxlanBackend } from './network-config.ts'
 import type { OwnIdentity, OwnLease } from './own.ts'
+import type { SubnetKey } from './record.ts'
 import type { Underlay } from './underlay.ts'
 
 /**
@@ -17,8 +18,10 @@ export const vxlanSpecs = (options: {
   /** Of the IPv4 device; without one: `tweed.<VNI>`. */
   readonly device: string | undefined
   readonly checksumOffload: boolean | undefined
+  /** What this host held before: the device shall lose those addresses, wherever they are. */
+  readonly former?: readonly SubnetKey[]
 }): readonly VxlanSpec[] => {
-  const { config, me, lease, underlay, checksumOffload } = options
+  const { config, me, lease, underlay, checksumOffload, former = [] } = options
   const { backend, ipv4, ipv6 } = config
   if (backend.kind !== 'vxlan') return []
   const name = options.device ?? deviceName(backend.vni)
@@ -34,7 +37,7 @@ export const vxlanSpecs = (options: {
       mac: me.ipv4.vtepMac,
       mtuBytes: mtuBytes(backend, underlay, 4),
       addresses: [{ ...lease.subnet, length: 32 }],
-      overlay: [ipv4.network],
+      overlay: [ipv4.network, ...former.flatMap(({ subnet }) => (subnet ? [{ ...subnet, length: 32 }] : []))],
     })
   if (ipv6 && me.ipv6 && lease.subnet6)
     specs.push({
@@ -45,7 +48,10 @@ export const vxlanSpecs = (options: {
       mac: me.ipv6.vtepMac,
       mtuBytes: mtuBytes(backend, underlay, 6),
       addresses: [{ ...lease.subnet6, length: 128 }],
-      overlay: [ipv6.network],
+      overlay: [
+        ipv6.network,
+        ...former.flatMap(({ subnet6 }) => (subnet6 ? [{ ...subnet6, length: 128 }] : [])),
+      ],
     })
   return specs
 }

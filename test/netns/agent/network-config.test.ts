@@ -139,36 +139,4 @@ describe('agent: network configuration', () => {
       expect(await tableLines(lab.host(1))).to.deep.equal(before)
       await statusBecomes(lab.host(1), 'ready', ({ health }) => health.state === 'ready')
     }))
-
-  for (const [what, config, field] of [
-    ['another VNI', { ...defaultConfig, Backend: { Type: 'vxlan', VNI: 7 } }, 'Backend.VNI'],
-    ['a network elsewhere', { ...defaultConfig, Network: '10.9.0.0/16' }, 'Network'],
-    ['host-gw', { ...defaultConfig, Backend: { Type: 'host-gw' } }, 'Backend.Type'],
-  ] as const)
-    it(`is refused aloud where that is not safe: ${what}`, () =>
-      undisturbed(async () => {
-        const before = await tableLines(lab.host(1))
-        await put(config)
-        for (const host of lab.hosts) {
-          const status = await statusBecomes(host, 'says so', (now) => codes(now).includes('config-refused'))
-          expect(JSON.stringify(status.health)).to.contain(field)
-          expect(status.health.state).to.equal('degraded')
-          await host.agent?.log(/config-refused/)
-        }
-        expect(await tableLines(lab.host(1))).to.deep.equal(before)
-      }))
-
-  it('is adopted by a restart where it was refused', async () => {
-    await put({ ...defaultConfig, Backend: { Type: 'vxlan', VNI: 7 } })
-    for (const host of lab.hosts) {
-      await host.agent?.kill('SIGTERM')
-      await (await host.startAgent()).waitReady()
-      await statusBecomes(host, 'the new VNI', ({ device }) => device?.vni === 7 && device.name === 'tweed.7')
-    }
-    for (const host of lab.hosts)
-      await statusBecomes(host, 'knows its peer', ({ peers, health }) => peers.programmed === 1 && health.state === 'ready') // prettier-ignore
-    const [a] = lab.host(1).containers
-    expect((await a?.ping(lab.host(2).containers[0]?.address ?? ''))?.received).to.equal(1)
-    expect(await lab.host(1).netns.ip('-br', 'link')).not.to.contain('tweed.1 ')
-  })
 })

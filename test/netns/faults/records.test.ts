@@ -96,7 +96,7 @@ describe('etcd under fault: requests, configuration, records, access', function 
         await everybodySays('config-invalid')
         await lab.learns(h1)
         await lab.putConfig({ Network: '10.77.0.0/16', Backend: { Type: 'vxlan' } })
-        await everybodySays('config-refused')
+        await everybodySays('config-announced')
         await lab.learns(h1)
         await lab.putConfig()
         await everybodyIsWell()

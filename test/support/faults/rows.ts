@@ -198,7 +198,7 @@ export const faultRows: readonly FaultRow[] = [
     number: 23,
     fault: 'the network configuration is deleted, garbage, or another network',
     injected: 'all three written to etcd',
-    seen: 'reasons `config-missing`, `config-invalid`, `config-refused`; the old one stays in force',
+    seen: 'reasons `config-missing`, `config-invalid`, `config-announced`; the old one stays in force',
     lasts: 'until it is corrected',
     todo: 'Write the right one with `tweed network set`.',
   },

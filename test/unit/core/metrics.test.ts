@@ -15,6 +15,7 @@ const status: AgentStatus = {
   underlay: null,
   device: null,
   device6: null,
+  announced: null,
   filter: null,
   lease: { state: 'owned', subnet: '10.5.1.0/24', key: '10.5.1.0-24', leaseId: '1', remainingSeconds: 60 },
   etcd: { connected: true, revision: 42, missedEvents: 0 },

@@ -42,6 +42,7 @@ describe('identity$', () => {
       stored: { value: '', modRevision: 1 },
       current: true,
       fault: undefined,
+      announced: undefined,
     }
     const following =
       identity$(world, { ...settings, iface: ['eth0'] }, { saved: undefined, network$: of(network) }) // prettier-ignore

@@ -20,7 +20,7 @@ export class Leasing {
     this.store.writeConfig(JSON.stringify(change))
     const stored = this.store.config
     if (!stored) throw new Error('there is a configuration')
-    this.network = { config: config(change), stored, current: true, fault: undefined }
+    this.network = { config: config(change), stored, current: true, fault: undefined, announced: undefined }
     this.value = encodeRecord(ownRecord(me, this.network.config.backend))
   }
 

@@ -20,6 +20,8 @@ describe('judgeConfigChange', () => {
     ['a narrower network that still has the own subnet', { Network: '10.5.0.0/20' }],
     ['other bounds of allocation, also without the own subnet', { SubnetMin: '10.5.100.0' }],
     ['another MTU', vxlan({ MTU: 1400 })],
+    ['learning', vxlan({ Learning: true })],
+    ['direct routing', vxlan({ DirectRouting: true })],
   ]
   for (const [what, change] of safe)
     it(`adopts ${what}`, () => expect(judge(change)).to.deep.equal({ kind: 'adopt' }))
@@ -32,19 +34,18 @@ describe('judgeConfigChange', () => {
     ['Backend.VNI', vxlan({ VNI: 2 })],
     ['Backend.Port', vxlan({ Port: 4789 })],
     ['Backend.GBP', vxlan({ GBP: true })],
-    ['Backend.Learning', vxlan({ Learning: true })],
   ]
   for (const [field, change] of unsafe)
-    it(`refuses another ${field} while a subnet is held, and adopts it before`, () => {
-      expect(judge(change)).to.deep.equal({ kind: 'refuse', fields: [field] })
+    it(`wants a renumbering for another ${field} while a subnet is held, and adopts it before`, () => {
+      expect(judge(change)).to.deep.equal({ kind: 'renumber', fields: [field] })
       expect(judgeConfigChange(config(), config(change), undefined)).to.deep.equal({ kind: 'adopt' })
     })
 
-  it('refuses a family less while its subnet is held', () => {
+  it('wants a renumbering for a family less while its subnet is held', () => {
     const change = judgeConfigChange(dualConfig(), dualConfig({ EnableIPv4: false }), dualLease)
-    expect(change).to.deep.equal({ kind: 'refuse', fields: ['EnableIPv4'] })
+    expect(change).to.deep.equal({ kind: 'renumber', fields: ['EnableIPv4'] })
     expect(judgeConfigChange(dualConfig(), config(), dualLease)).to.deep.equal({
-      kind: 'refuse',
+      kind: 'renumber',
       fields: ['EnableIPv6'],
     })
   })
@@ -54,14 +55,14 @@ describe('judgeConfigChange', () => {
       judgeConfigChange(dualConfig(), dualConfig(change), dualLease)
     expect(to({ IPv6Network: 'fc00::/47' })).to.deep.equal({ kind: 'adopt' })
     expect(to({ IPv6Network: 'fc01::/48', IPv6SubnetLen: 80 })).to.deep.equal({
-      kind: 'refuse',
+      kind: 'renumber',
       fields: ['IPv6Network', 'IPv6SubnetLen'],
     })
   })
 
   it('names every field', () => {
     expect(judge({ Network: '10.6.0.0/16', SubnetLen: 26, ...vxlan({ VNI: 2, Port: 4789 }) })).to.deep.equal({
-      kind: 'refuse',
+      kind: 'renumber',
       fields: ['Network', 'SubnetLen', 'Backend.VNI', 'Backend.Port'],
     })
   })
