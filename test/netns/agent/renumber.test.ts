@@ -192,3 +192,61 @@ describe('tweed renumber', () => {
       }
     })
 })
+
+describe('tweed renumber and restarts', () => {
+  let lab: Lab
+  before(async () => {
+    lab = await Lab.create({ hosts: 2, config: ipv4Base })
+    await lab.startAgents()
+  })
+  after(() => lab.destroy())
+
+  it('says so where nothing is announced, and that no agent answers where none runs', async () => {
+    const host = lab.host(1)
+    const done = await host.tweed('renumber', '--run-dir', host.paths.runDir)
+    expect(told(done)).to.equal('exit 0\nnothing to renumber\n')
+    const alone = await host.tweed('renumber', '--run-dir', '/run/nobody')
+    expect(alone.code).to.equal(1)
+    expect(alone.stderr).to.match(/^tweed: no agent answers on \/run\/nobody[^\n]+\n$/)
+  })
+
+  it('a restart is no order: 0 lost, the old network goes on and is announced again', async () => {
+    const [a, b] = await twoContainers(lab)
+    const host = lab.host(1)
+    const before = (await host.status()).lease?.subnet
+    await lab.putConfig({ ...ipv4Base, Network: '10.6.0.0/16' })
+    await statusBecomes(host, 'announces', (now) => codes(now).includes('config-announced'))
+    const stream = await a.pingStream(b.address)
+    await host.agent?.kill('SIGTERM')
+    await host.startAgent()
+    const status = await statusBecomes(
+      host,
+      'announces and forwards',
+      (now) => codes(now).join() === 'config-announced' && now.peers.programmed === 1,
+    )
+    expect(status.lease?.subnet).to.equal(before)
+    await stream.nextAnswer()
+    expect((await stream.stop()).lost).to.equal(0)
+  })
+
+  it('--on-config-change renumber is an order given beforehand', async () => {
+    for (const host of lab.hosts) {
+      await host.agent?.kill('SIGTERM')
+      await (await host.startAgent(['--on-config-change', 'renumber'])).waitReady()
+    }
+    for (const network of ['10.6.', '10.7.']) {
+      await lab.putConfig({ ...ipv4Base, Network: `${network}0.0/16` })
+      for (const host of lab.hosts) {
+        const status = await statusBecomes(
+          host,
+          `is in ${network}`,
+          (now) => isWell(1)(now) && (now.lease?.subnet.startsWith(network) ?? false),
+        )
+        await eventually('the subnet file follows', async () =>
+          (await envOf(host)).includes(firstAddress(status.lease?.subnet ?? '')) ? true : undefined,
+        )
+      }
+      expect(await keysOf(lab)).to.have.lengthOf(2)
+    }
+  })
+})
