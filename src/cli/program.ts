@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { defaultFile, variableOf } from '../config/load.ts'
-import { type Flag, type Setting, settings } from '../config/settings.ts'
+import type { Setting } from '../config/setting.ts'
+import { type Flag, settings } from '../config/settings.ts'
 
 /** What a command is called with. */
 export interface Invocation {

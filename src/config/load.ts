@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { type Flag, type Setting, type Settings, settings } from './settings.ts'
+import type { Setting } from './setting.ts'
+import { type Flag, type Settings, settings } from './settings.ts'
 
 /** Where a value comes from, strongest first. */
 export type Origin = 'flag' | 'environment' | 'file' | 'default'

@@ -68,19 +68,7 @@ function tellEvent(to: Listeners, before: AgentState, { event, state, forwarding
         log.info('network.adopted', { config: event.state.network.stored.value })
       return
     case 'lease':
-      if (state.lease && before.lease && state.lease.lease.key !== before.lease.lease.key)
-        log.warn('lease.renumbered', {
-          from: printSubnets(before.lease.lease),
-          to: printSubnets(state.lease.lease),
-        })
-      if (
-        state.lease &&
-        (state.lease.state !== before.lease?.state || state.lease.lease.key !== before.lease.lease.key)
-      )
-        log.info(`lease.${state.lease.state}`, {
-          subnet: printSubnets(state.lease.lease),
-          lease: state.lease.lease.leaseId,
-        })
+      tellLease(log, before.lease, state.lease)
       return
     case 'device':
       if (event.state.kind === 'ready' && event.state.link.did !== 'nothing')
@@ -111,6 +99,15 @@ function tellEvent(to: Listeners, before: AgentState, { event, state, forwarding
     case 'fault':
       return
   }
+}
+
+function tellLease(log: Log, before: AgentState['lease'], now: AgentState['lease']): void {
+  if (!now) return
+  const isOther = now.lease.key !== before?.lease.key
+  if (before && isOther)
+    log.warn('lease.renumbered', { from: printSubnets(before.lease), to: printSubnets(now.lease) })
+  if (isOther || now.state !== before.state)
+    log.info(`lease.${now.state}`, { subnet: printSubnets(now.lease), lease: now.lease.leaseId })
 }
 
 type Outcome = Extract<AgentView['event'], { kind: 'outcome' }>['outcome']

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect } from 'chai'
-import { type Flag, type Setting, settings } from '../../src/config/settings.ts'
+import type { Setting } from '../../src/config/setting.ts'
+import { type Flag, settings } from '../../src/config/settings.ts'
 import { buildProgram, type Commands } from '../../src/cli/program.ts'
 import { parseNetworkConfig, printNetworkConfig } from '../../src/core/overlay/network-config.ts'
 import type { Parsed } from '../../src/core/parsed.ts'
