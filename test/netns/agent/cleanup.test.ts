@@ -113,7 +113,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
 
 describe('tweed cleanup of two families', () => {
   const network = { Network: '10.5.0.0/16', EnableIPv6: true, IPv6Network: 'fc00::/48' }
-  const filter = ['--ip-masq', 'true', '--forward-rules', 'true']
+  const flags = ['--ip-masq', 'true', '--forward-rules', 'true', '--on-config-change', 'renumber']
   let lab: Lab
   let host: Host
   let atFirst: Readonly<Record<string, string>>
@@ -137,7 +137,7 @@ describe('tweed cleanup of two families', () => {
   after(() => lab.destroy())
 
   const start = async (): Promise<void> => {
-    await Promise.all(lab.hosts.map((each) => each.startAgent(filter)))
+    await Promise.all(lab.hosts.map((each) => each.startAgent(flags)))
     for (const each of lab.hosts) await each.agent?.waitReady()
     await statusBecomes(
       host,

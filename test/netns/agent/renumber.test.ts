@@ -10,6 +10,7 @@ import type { Host } from '../../support/host.ts'
 import { Lab } from '../../support/lab.ts'
 import { statusBecomes, told, twoContainers } from '../../support/overlay.ts'
 import { eventually } from '../../support/process.ts'
+import { lostDuring } from '../../support/traffic.ts'
 
 const vxlan = { Type: 'vxlan' }
 const base = {
@@ -26,7 +27,7 @@ interface Live {
   readonly shows?: RegExp
 }
 
-/** The rows of the table in docs/configuration.md that say "yes", and the conditional ones where the condition holds. */
+/** The rows of the table in docs/configuration.md that say "live", and the conditional ones where the condition holds. */
 const live: readonly Live[] = [
   { field: 'Network', to: { ...base, Network: '10.4.0.0/15' }, shows: /FLANNEL_NETWORK=10\.4\.0\.0\/15/ },
   { field: 'SubnetMin', to: { ...base, SubnetMin: '10.5.200.0' } },
@@ -44,6 +45,7 @@ const live: readonly Live[] = [
     to: { ...base, Backend: { ...vxlan, Learning: true } },
     shows: /^(?![^]*nolearning)/,
   },
+  { field: 'Backend.DirectRouting', to: { ...base, Backend: { ...vxlan, DirectRouting: true } } },
 ]
 
 interface Announced {
@@ -54,7 +56,7 @@ interface Announced {
   readonly device: string | undefined
 }
 
-/** The rows that say "by renumbering". */
+/** The rows that say "renumbering". */
 const announced: readonly Announced[] = [
   { field: 'Network', to: { ...base, Network: '10.6.0.0/16' }, device: 'tweed.1' },
   { field: 'SubnetLen', to: { ...base, SubnetLen: 26 }, device: 'tweed.1' },
@@ -73,6 +75,10 @@ const announced: readonly Announced[] = [
   { field: 'Backend.Type', to: { ...base, Backend: { Type: 'host-gw' } }, keeps: true, device: undefined },
 ]
 
+const documented = () =>
+  readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8').then((text) =>
+    text.slice(text.indexOf('## The network')),
+  )
 const codes = ({ health }: AgentStatus) => health.reasons.map(({ code }) => code)
 const isWell = (peers: number) => (status: AgentStatus) =>
   status.health.state === 'ready' && status.peers.programmed === peers && status.peers.total === peers
@@ -99,48 +105,54 @@ const renumber = async (host: Host): Promise<Renumbering> => {
 }
 
 const ipv4Base = { Network: '10.5.0.0/16', Backend: vxlan }
-const liveIpv4: readonly Live[] = [
-  { field: 'Backend.DirectRouting', to: { ...ipv4Base, Backend: { ...vxlan, DirectRouting: true } } },
-]
 
-for (const { what, from, changes } of [
-  { what: 'two families', from: base, changes: live },
-  { what: 'IPv4', from: ipv4Base, changes: liveIpv4 },
-])
-  describe(`agent: a change of the network that is adopted live: ${what}`, () => {
-    let lab: Lab
-    before(async () => {
-      lab = await Lab.create({ hosts: 2, config: from, ipv6: true })
-      await lab.startAgents()
-      await twoContainers(lab)
-    })
-    after(() => lab.destroy())
-
-    for (const { field, to, shows } of changes)
-      it(`${field}: there and back, 0 packets lost`, async () => {
-        const [a, b] = [lab.host(1).containers[0], lab.host(2).containers[0]]
-        if (!a || !b) throw new Error('no containers')
-        const before = (await lab.host(1).status()).lease?.subnet
-        const stream = await a.pingStream(b.address)
-        for (const config of [to, from]) {
-          await lab.putConfig(config)
-          for (const host of lab.hosts) {
-            await eventually(`${host.name} has adopted it`, async () =>
-              (await stateOf(host)).config.value === JSON.stringify(config) ? true : undefined,
-            )
-            if (shows)
-              await eventually(`${host.name} shows ${field}`, async () => {
-                const text = `${await host.netns.ip('-d', 'link', 'show', 'tweed.1')}\n${await envOf(host)}`
-                return shows.test(text) === (config === to) ? true : undefined
-              })
-            await statusBecomes(host, 'ready', isWell(1))
-          }
-          await stream.nextAnswer()
-        }
-        expect((await stream.stop()).lost).to.equal(0)
-        expect((await lab.host(1).status()).lease?.subnet).to.equal(before)
-      })
+describe('agent: a change of the network that is adopted live', () => {
+  let lab: Lab
+  before(async () => {
+    lab = await Lab.create({ hosts: 2, config: base, ipv6: true })
+    await lab.startAgents()
+    await twoContainers(lab)
   })
+  after(() => lab.destroy())
+
+  it('is tested for every row of the table in docs/configuration.md, as is every renumbering', async () => {
+    const rows = [...(await documented()).matchAll(/^\| (`.*?) \|.*\| (.*?) \|$/gm)]
+    const fields = (does: RegExp) =>
+      rows.flatMap(([, names = '', change = '']) =>
+        does.test(change) ? [...names.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name) : [],
+      )
+    const ranges = ['IPv6Network', 'IPv6SubnetLen', 'IPv6SubnetMin', 'IPv6SubnetMax']
+    expect(fields(/^as for IPv4$/)).to.deep.equal(ranges)
+    const tested = (changes: readonly { readonly field: string }[]) =>
+      changes.map(({ field }) => field).filter((field) => !ranges.includes(field))
+    expect(tested(live)).to.have.members(fields(/^live/))
+    expect(tested(announced)).to.have.members(fields(/renumbering/))
+  })
+
+  for (const { field, to, shows } of live)
+    it(`${field}: there and back, 0 packets lost in either family`, async () => {
+      const [a, b] = [lab.host(1).containers[0], lab.host(2).containers[0]]
+      if (!a || !b) throw new Error('no containers')
+      const before = (await lab.host(1).status()).lease?.subnet
+      const change = async (config: object) => {
+        await lab.putConfig(config)
+        for (const host of lab.hosts) {
+          await eventually(`${host.name} has adopted it`, async () =>
+            (await stateOf(host)).config.value === JSON.stringify(config) ? true : undefined,
+          )
+          if (shows)
+            await eventually(`${host.name} shows ${field}`, async () => {
+              const text = `${await host.netns.ip('-d', 'link', 'show', 'tweed.1')}\n${await envOf(host)}`
+              return shows.test(text) === (config === to) ? true : undefined
+            })
+          await statusBecomes(host, 'ready', isWell(1))
+        }
+      }
+      expect(await lostDuring(a, b, () => change(to))).to.equal(0)
+      expect(await lostDuring(a, b, () => change(base))).to.equal(0)
+      expect((await lab.host(1).status()).lease?.subnet).to.equal(before)
+    })
+})
 
 describe('tweed renumber', () => {
   for (const { field, to, keeps, device } of announced)
