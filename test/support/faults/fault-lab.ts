@@ -239,11 +239,20 @@ export class FaultLab {
     })
   }
 
-  /** Expects the agents of these hosts to use next to nothing while etcd is away. Nobody may ask them meanwhile. */
+  /**
+   * Expects the agents of these hosts to come to use next to nothing while etcd is away. Finding that out may take some
+   * 200 ms of a core in code that has never run, so a window that begins with it gets others after it. Nobody may ask
+   * the agents meanwhile.
+   */
   async expectCalm(hosts: readonly Host[] = this.hosts, forMs = 4000): Promise<void> {
     const pids = hosts.map(({ agent }) => agent?.pid ?? 0)
-    const shares = await cpuShares(pids, forMs)
-    expect(Math.max(...shares), `CPU of the agents: ${shares.join()}`).to.be.lessThan(calmShare)
+    const windows: (readonly number[])[] = []
+    while (windows.length < 4) {
+      const shares = await cpuShares(pids, forMs)
+      if (Math.max(...shares) < calmShare) return
+      windows.push(shares)
+    }
+    expect.fail(`CPU of the agents, window after window: ${windows.map((shares) => shares.join()).join('; ')}`)
   }
 
   /** Resolves when the agent knows something that was written only now. */
