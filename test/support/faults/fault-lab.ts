@@ -252,7 +252,9 @@ export class FaultLab {
       if (Math.max(...shares) < calmShare) return
       windows.push(shares)
     }
-    expect.fail(`CPU of the agents, window after window: ${windows.map((shares) => shares.join()).join('; ')}`)
+    expect.fail(
+      `CPU of the agents, window after window: ${windows.map((shares) => shares.join()).join('; ')}`,
+    )
   }
 
   /** Resolves when the agent knows something that was written only now. */
