@@ -6,8 +6,8 @@ import { openEndpoint, type Endpoint, type EndpointOptions, type TlsFiles } from
 import { isWorthRetrying, toFault } from './faults.ts'
 
 /**
- * All members, of which one is in use. etcd3 would pick one at random for every attempt, the dead one as well
- * as any; here a member that failed is followed by the next.
+ * All members, of which one is in use. etcd3 would pick one at random for every attempt, a dead one too; here a
+ * member that failed is followed by the next.
  */
 export interface EndpointPool {
   readonly size: number
