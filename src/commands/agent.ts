@@ -1,6 +1,8 @@
 import {
   AsyncSubject,
+  connect,
   EMPTY,
+  filter,
   firstValueFrom,
   fromEvent,
   lastValueFrom,
@@ -28,6 +30,8 @@ import { narrator } from '../streams/narrate.ts'
 import { rememberLastPeers$ } from '../streams/remember.ts'
 import { renumbered$, renumberingTo } from '../streams/renumber.ts'
 import { describeAgent, describeHealth, describePeers, type ProcessFacts } from '../streams/report.ts'
+import { rehearsal$ } from '../streams/rehearsal.ts'
+import { openStage } from '../adapters/netlink/stage.ts'
 import { version } from '../version.ts'
 import { leaveHost } from './leave.ts'
 import { agentSettings, settingsOf } from './settings.ts'
@@ -45,6 +49,13 @@ export const runAgent = async (invocation: Invocation): Promise<number> => {
   const departure = new Departure()
   const outside = new Outside(settings.resolve, () => departure.ask())
   const signals$ = merge(fromEvent(process, 'SIGTERM'), fromEvent(process, 'SIGINT'))
+  /** Forwarding is in place. */
+  const whenReady$ = (view: AgentView): Observable<never> => {
+    world.host.notify('READY=1')
+    log.info('agent.ready', { peers: view.forwarding.peers.size, millis: Math.round(performance.now()) })
+    if (settings.resolve === 'eager') return EMPTY
+    return rehearsal$({ openStage, clock: world.clock, families: [...view.state.devices.keys()] })
+  }
   const stop$ = merge(
     signals$.pipe(map(() => 'signal' as const)),
     departure.asked$.pipe(map(() => 'leave' as const)),
@@ -56,7 +67,7 @@ export const runAgent = async (invocation: Invocation): Promise<number> => {
     switchMap(() => agent$(world, settings, outside.renumber$).pipe(takeUntil(stop$))),
     tap(outside.show),
     tap(narrator(log)),
-    tap(whenReady(log, (state) => world.host.notify(state))),
+    connect((views$) => merge(views$, views$.pipe(filter(isUp), take(1), switchMap(whenReady$)))),
   )
   try {
     await whileRunning(running$, async () => {
@@ -150,13 +161,4 @@ class Outside {
   }
 }
 
-/** Tells the service manager once, when forwarding is in place. */
-function whenReady(log: Log, notify: (state: string) => void): (view: AgentView) => void {
-  let told = false
-  return ({ state, forwarding }) => {
-    if (told || describeHealth(state, forwarding).state === 'down') return
-    told = true
-    notify('READY=1')
-    log.info('agent.ready', { peers: forwarding.peers.size, millis: Math.round(performance.now()) })
-  }
-}
+const isUp = ({ state, forwarding }: AgentView): boolean => describeHealth(state, forwarding).state !== 'down'

@@ -30,7 +30,10 @@ export interface Kernel {
   /** The miss path: writes the rows in one datagram now and returns; refusals arrive as an event. */
   answer(ops: readonly Op[]): void
 
-  /** What the kernel says unasked. Hot; subscribe before the first dump. */
+  /** Its questions. Hot, and apart from {@link events$}, so that a packet that waits waits for nobody else. */
+  readonly misses$: Observable<Miss>
+
+  /** What else it says unasked. Hot; subscribe before the first dump. */
   readonly events$: Observable<KernelEvent>
 
   /** Every device and address of the namespace, and the device that a route look-up would use. */
@@ -51,6 +54,13 @@ export interface Kernel {
   removeAll$(deviceName: string): Observable<void>
 }
 
+/** A kernel for rehearsals: its questions are made up, and the answers go nowhere. */
+export interface Stage extends Pick<Kernel, 'misses$' | 'answer'> {
+  ask(miss: Miss): void
+  /** Ends {@link misses$}. */
+  close(): void
+}
+
 export interface Refusal {
   readonly op: Op
   readonly fault: Fault
@@ -65,9 +75,14 @@ export interface Interfaces {
   readonly defaultLink6: number | undefined
 }
 
+/** The ARP layer asks who has `ip` (`app_solicit`): a packet waits, or a live entry is probed again. */
+export interface Miss {
+  readonly link: number
+  readonly ip: Ip
+  readonly probe: boolean
+}
+
 export type KernelEvent =
-  /** The ARP layer asks who has `ip` (`app_solicit`): a packet waits, or a live entry is probed again. */
-  | { readonly kind: 'miss'; readonly link: number; readonly ip: Ip; readonly probe: boolean }
   /** A row appeared, changed or went, by somebody else's hand. */
   | {
       readonly kind: 'row'

@@ -66,7 +66,6 @@ function concerns(event: KernelEvent, spec: VxlanSpec): boolean {
       )
     case 'overrun':
       return true
-    case 'miss':
     case 'row':
     case 'routes':
     case 'refused':

@@ -12,6 +12,7 @@ import type { Plane } from '../core/plane.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Kernel, KernelEvent, Refusal } from '../ports/kernel.ts'
 import type { StoreEvent } from '../ports/lease-store.ts'
+import { answerMisses$ } from './misses.ts'
 import { afterEach } from './operators/after-each.ts'
 import { retryTold } from './operators/retry-told.ts'
 import { runLatest } from './operators/run-latest.ts'
@@ -122,6 +123,7 @@ export const reconcile$ = (options: ReconcileOptions): Observable<Outcome> =>
       ),
     )
     const outcomes$ = merge(
+      misses$(options, wake.afterMiss),
       kernelEvents$(options, { wake, deviceOf: (link) => devices.get(link) ?? `#${String(link)}` }),
       merge(dumps$(4, { ...options, links$ }), dumps$(6, { ...options, links$ })).pipe(afterEach(wake.now)),
       learned$,
@@ -161,20 +163,19 @@ function untilDeadline$(forwarding: Forwarding, now: Clock['now']): Observable<u
     : timer(Math.max(10, deadline - now())).pipe(tap(() => forwarding.tick(now())))
 }
 
+/** The outcome is told only to those who ask for it: nothing is made that the next packet would have to wait for. */
+const misses$ = (options: ReconcileOptions, afterMiss: () => void): Observable<Outcome> =>
+  answerMisses$(options).pipe(
+    tap(({ answer }) => answer.ops.length > 0 && afterMiss()),
+    filter(() => options.tellMisses === true),
+    map((missed): Outcome => ({ kind: 'missed', ...missed })),
+  )
+
 function kernelEvents$(
   options: ReconcileOptions,
   { wake, deviceOf }: { readonly wake: Wake; readonly deviceOf: (link: number) => string },
 ): Observable<Outcome> {
   const { kernel, forwarding, clock } = options
-  /** Nothing may wait here, nor be made that a packet would have to wait for. */
-  const answer = (link: number, ip: Ip): Outcome | undefined => {
-    const answer = forwarding.miss(link, ip, clock.now())
-    if (answer && answer.ops.length > 0) {
-      kernel.answer(answer.ops)
-      wake.afterMiss()
-    }
-    return answer && options.tellMisses === true ? { kind: 'missed', ip, answer } : undefined
-  }
   const drifted = (event: KernelEvent & { readonly kind: 'row' }): Outcome | undefined => {
     const by = { port: event.by, protocol: event.protocol }
     const drift = forwarding.edited(event.verb, event.row, by, clock.now())
@@ -188,8 +189,6 @@ function kernelEvents$(
   }
   const outcomeOf = (event: KernelEvent): Outcome | undefined => {
     switch (event.kind) {
-      case 'miss':
-        return answer(event.link, event.ip)
       case 'row':
         return drifted(event)
       case 'refused':

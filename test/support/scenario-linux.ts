@@ -135,6 +135,7 @@ class Watched {
   constructor() {
     const kernel = this.#open
     this.port = {
+      misses$: kernel.misses$,
       events$: kernel.events$,
       get room() {
         return kernel.room

@@ -1,4 +1,4 @@
-import { concatMap, defer, type Observable, of, Subject, throwError, timer } from 'rxjs'
+import { concatMap, defer, type Observable, of, throwError, timer } from 'rxjs'
 import { Fault } from '../../core/fault.ts'
 import type { EnsuredLink, InterfaceAddress, LinkFacts, VxlanSpec } from '../../core/kernel/link.ts'
 import { printOp, routeProtocol } from '../../core/kernel/notation.ts'
@@ -7,9 +7,10 @@ import { Cidr } from '../../core/net/cidr.ts'
 import type { Ip } from '../../core/net/ip.ts'
 import type { NextHop } from '../../core/overlay/reach.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { Interfaces, Kernel, KernelEvent, Refusal } from '../../ports/kernel.ts'
+import type { Interfaces, Kernel, Refusal } from '../../ports/kernel.ts'
 import { Namespace, type NeighbourEntry, type RowError, type Way } from './namespace.ts'
 import { Offloads } from './offloads.ts'
+import { Notices } from './notices.ts'
 import { Obstinacies } from './obstinacies.ts'
 
 export interface MemoryKernelOptions {
@@ -35,11 +36,9 @@ export class MemoryKernel implements Kernel {
   readonly #offloads = new Offloads()
   readonly #clock: Pick<Clock, 'now'>
   readonly #latencyMs: number
-  readonly #events$ = new Subject<KernelEvent>()
-  readonly events$: Observable<KernelEvent> = this.#events$.asObservable()
-  readonly #unsaid: KernelEvent[] = []
-  #saying = false
-  #deaf = false
+  readonly #notices = new Notices()
+  readonly misses$ = this.#notices.misses$
+  readonly events$ = this.#notices.events$
   readonly #obstinacies = new Obstinacies()
 
   constructor({ clock, latencyMs = 0, room = 128 }: MemoryKernelOptions) {
@@ -80,7 +79,7 @@ export class MemoryKernel implements Kernel {
   }
 
   answer(ops: readonly Op[]): void {
-    for (const refusal of this.#write(ops)) this.#say({ kind: 'refused', refusal })
+    for (const refusal of this.#write(ops)) this.#notices.say({ kind: 'refused', refusal })
   }
 
   interfaces$(): Observable<Interfaces> {
@@ -152,7 +151,7 @@ export class MemoryKernel implements Kernel {
   send(ip: Ip): Way {
     const way = this.namespace.wayTo(ip, this.#clock.now())
     if (way.kind !== 'unresolved') return way
-    this.#say({ kind: 'miss', link: way.link, ip: way.ip, probe: false })
+    this.#notices.ask({ link: way.link, ip: way.ip, probe: false })
     return this.namespace.wayTo(ip, this.#clock.now())
   }
 
@@ -164,58 +163,59 @@ export class MemoryKernel implements Kernel {
     const { protocol = byHandProtocol, replace = true } = route
     if (this.namespace.put(row, this.#clock.now(), { protocol, replace }) !== undefined) return
     const isRow = 'kind' in row
-    if (isRow && row.kind === 'route' && protocol !== routeProtocol) this.#say({ kind: 'routes' })
+    if (isRow && row.kind === 'route' && protocol !== routeProtocol) this.#notices.say({ kind: 'routes' })
     // What takes the place of ours without being like ours is told as the end of ours.
     const standing = isRow && (row.kind !== 'route' || protocol === routeProtocol)
     const told: Row = isRow ? row : { ...row, kind: 'neighbour', state: 'permanent' }
     const event = { kind: 'row', verb: standing ? 'add' : 'remove', row: told, by: somebody } as const
-    this.#say(told.kind === 'route' && !standing ? { ...event, protocol } : event)
+    this.#notices.say(told.kind === 'route' && !standing ? { ...event, protocol } : event)
   }
 
   /** Somebody deletes a row; a route of whatever protocol. */
   take(row: Row): void {
     const standing = row.kind === 'route' ? this.namespace.route(row.dst) : undefined
     if (!this.namespace.remove(row, standing?.protocol ?? 0)) return
-    if (standing && standing.protocol !== routeProtocol) this.#say({ kind: 'routes' })
-    else this.#say({ kind: 'row', verb: 'remove', row: standing?.row ?? row, by: somebody })
+    if (standing && standing.protocol !== routeProtocol) this.#notices.say({ kind: 'routes' })
+    else this.#notices.say({ kind: 'row', verb: 'remove', row: standing?.row ?? row, by: somebody })
   }
 
   changeLink(name: string, change: Partial<Pick<LinkFacts, 'up' | 'mac' | 'mtuBytes'>>): void {
     const before = this.namespace.linkNamed(name)
     if (!before) return
     const { link, flushed, lost } = this.namespace.changeLink(before, change)
-    for (const row of flushed) this.#say({ kind: 'row', verb: 'remove', row, by: 0 })
-    for (const address of lost) this.#say({ kind: 'address', verb: 'remove', address })
-    this.#say({ kind: 'link', verb: 'add', link })
+    for (const row of flushed) this.#notices.say({ kind: 'row', verb: 'remove', row, by: 0 })
+    for (const address of lost) this.#notices.say({ kind: 'address', verb: 'remove', address })
+    this.#notices.say({ kind: 'link', verb: 'add', link })
   }
 
   deleteLink(name: string): void {
     const link = this.namespace.linkNamed(name)
     if (!link) return
-    for (const row of this.namespace.deleteLink(link)) this.#say({ kind: 'row', verb: 'remove', row, by: 0 })
-    this.#say({ kind: 'link', verb: 'remove', link })
+    for (const row of this.namespace.deleteLink(link))
+      this.#notices.say({ kind: 'row', verb: 'remove', row, by: 0 })
+    this.#notices.say({ kind: 'link', verb: 'remove', link })
   }
 
   addAddress(address: InterfaceAddress): void {
     this.namespace.addresses.push(address)
-    this.#say({ kind: 'address', verb: 'add', address })
+    this.#notices.say({ kind: 'address', verb: 'add', address })
   }
 
   removeAddress(address: InterfaceAddress): void {
     for (const row of this.namespace.removeAddress(address))
-      this.#say({ kind: 'row', verb: 'remove', row, by: 0 })
-    this.#say({ kind: 'address', verb: 'remove', address })
+      this.#notices.say({ kind: 'row', verb: 'remove', row, by: 0 })
+    this.#notices.say({ kind: 'address', verb: 'remove', address })
   }
 
   /** What happens in `during` is not notified: the listener's buffer is full. {@link overrun} tells it so. */
   unheard(during: () => void): void {
-    this.#deaf = true
+    this.#notices.lost = true
     during()
-    this.#deaf = false
+    this.#notices.lost = false
   }
 
   overrun(): void {
-    this.#say({ kind: 'overrun' })
+    this.#notices.say({ kind: 'overrun' })
   }
 
   /** Refuses what begins with the command (a row's, `ip link add …` or `dump`), once or until {@link accept}. */
@@ -228,7 +228,7 @@ export class MemoryKernel implements Kernel {
 
   #create(spec: VxlanSpec, did: 'created' | 'recreated'): EnsuredLink {
     const link = this.namespace.addLink(Namespace.factsOf(spec))
-    this.#say({ kind: 'link', verb: 'add', link })
+    this.#notices.say({ kind: 'link', verb: 'add', link })
     for (const address of spec.addresses)
       this.addAddress({ link: link.index, address, scope: 0, secondary: false })
     this.#offloads.set(link.index, spec.checksumOffload)
@@ -287,15 +287,5 @@ export class MemoryKernel implements Kernel {
       const answer$ = Fault.is(result) ? throwError(() => result) : of(result)
       return this.#latencyMs === 0 ? answer$ : timer(this.#latencyMs).pipe(concatMap(() => answer$))
     })
-  }
-
-  /** One after the other, also where a listener causes the next. */
-  #say(event: KernelEvent): void {
-    if (this.#deaf) return
-    this.#unsaid.push(event)
-    if (this.#saying) return
-    this.#saying = true
-    for (let next = this.#unsaid.shift(); next; next = this.#unsaid.shift()) this.#events$.next(next)
-    this.#saying = false
   }
 }

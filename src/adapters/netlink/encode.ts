@@ -2,6 +2,7 @@ import { routeProtocol } from '../../core/kernel/notation.ts'
 import type { FdbEntry, Neighbour, Op, Route } from '../../core/kernel/rows.ts'
 import { type Ip, isIpv4 } from '../../core/net/ip.ts'
 import type { Mac } from '../../core/net/mac.ts'
+import type { Miss } from '../../ports/kernel.ts'
 import {
   AF_BRIDGE, AF_INET, AF_INET6, NDA, NHA, NLM_F, NTF_SELF, NUD, RT_SCOPE, RT_TABLE_MAIN,
   RTA, RTM, RTN_UNICAST, RTNH_F_ONLINK, swap16, swap32,
@@ -83,6 +84,19 @@ export function encodeDelNexthop(w: Int32Array, at: number, { seq, id }: Nexthop
   w[at + 6] = 8 | (NHA.id << 16)
   w[at + 7] = id
   return finish(w, at, at + 8, seq)
+}
+
+/** The kernel's question for an address (neighbour.c: neigh_app_ns), for a stage: we hear it and never send it. */
+export function encodeMiss(w: Int32Array, { link, ip, probe }: Miss): number {
+  w[1] = RTM.getNeigh | (NLM_F.request << 16)
+  w[4] = isIpv4(ip) ? AF_INET : AF_INET6
+  w[5] = link
+  w[6] = probe ? NUD.probe : NUD.incomplete
+  const at = putIp(w, 7, NDA.dst, ip)
+  w[at] = 8 | (NDA.probes << 16)
+  w[at + 1] = 0
+  w[at + 2] = 20 | (NDA.cacheinfo << 16)
+  return finish(w, 0, at + 7, 0)
 }
 
 function finish(w: Int32Array, at: number, end: number, seq: number): number {

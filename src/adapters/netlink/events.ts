@@ -1,5 +1,5 @@
 import { type Observable, Subject } from 'rxjs'
-import type { KernelEvent } from '../../ports/kernel.ts'
+import type { KernelEvent, Miss } from '../../ports/kernel.ts'
 import { readAddress, readLink } from './decode-link.ts'
 import { NeighMessage, hasOurMetric, neighSighting, readNeigh, readRoute } from './decode.ts'
 import type { FdbEchoes } from './fdb-echoes.ts'
@@ -16,29 +16,29 @@ const RECEIVE_BYTES = 8 << 20
 export interface EventsOptions {
   readonly echoes: FdbEchoes
   readonly nexthops: NexthopObjects
-  readonly receiveBufferBytes?: number
+  readonly receiveBufferBytes?: number | undefined
+  /** NETLINK_ROUTE by default. */
+  readonly protocol?: number
 }
 
 /** Everything that the kernel says unasked, on one socket. */
 export class Events {
-  readonly #socket = new RawSocket(0, { gatherBytes: GATHER_BYTES })
+  readonly #socket: RawSocket
+  #words: Int32Array = new Int32Array(0)
   readonly #subject$ = new Subject<KernelEvent>()
+  readonly #misses$ = new Subject<Miss>()
   readonly #neigh = new NeighMessage()
   readonly #echoes: FdbEchoes
   readonly #nexthops: NexthopObjects
   readonly events$: Observable<KernelEvent> = this.#subject$.asObservable()
+  readonly misses$: Observable<Miss> = this.#misses$.asObservable()
 
   constructor(options: EventsOptions) {
     this.#echoes = options.echoes
     this.#nexthops = options.nexthops
+    this.#socket = new RawSocket(options.protocol ?? 0, { gatherBytes: GATHER_BYTES })
     this.#socket.setRecvBufferSize(options.receiveBufferBytes ?? RECEIVE_BYTES)
-    let words: Int32Array = new Int32Array(0)
-    this.#socket.onDatagram = (b, length) => {
-      if (words.buffer !== b.buffer) words = new Int32Array(b.buffer, b.byteOffset, b.length >> 2) // the first time
-      eachMessage(b, length, (type, start, end) => {
-        if (!this.#isEcho(words, type, start >> 2)) this.#take(b, type, start, end)
-      })
-    }
+    this.#socket.onDatagram = (b, length) => this.hear(b, length)
     // Only ENOBUFS reaches a bound netlink socket; whatever else it might be, only a dump tells the truth then.
     this.#socket.on('error', () => {
       this.#nexthops.doubt()
@@ -52,12 +52,22 @@ export class Events {
     this.#socket.setFilter(ownWritesFilter(port))
   }
 
+  /** What the socket has received; `b` is always the same. */
+  hear(b: Buffer, length: number): void {
+    if (this.#words.buffer !== b.buffer) this.#words = new Int32Array(b.buffer, b.byteOffset, b.length >> 2)
+    const words = this.#words
+    eachMessage(b, length, (type, start, end) => {
+      if (!this.#isEcho(words, type, start >> 2)) this.#take(b, type, start, end)
+    })
+  }
+
   emit(event: KernelEvent): void {
     this.#subject$.next(event)
   }
 
   close(): void {
     this.#socket.close()
+    this.#misses$.complete()
     this.#subject$.complete()
   }
 
@@ -109,8 +119,7 @@ export class Events {
     if ((messageFlags(b, start) & NLM_F.request) === 0) return
     const m = this.#neigh
     readNeigh(b, start, end, m)
-    if (m.dst !== undefined)
-      this.#subject$.next({ kind: 'miss', link: m.link, ip: m.dst, probe: m.state === NUD.probe })
+    if (m.dst !== undefined) this.#misses$.next({ link: m.link, ip: m.dst, probe: m.state === NUD.probe })
   }
 
   #neighbour(b: Buffer, isNew: boolean, start: number, end: number): void {

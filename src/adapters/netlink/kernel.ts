@@ -26,12 +26,7 @@ export interface KernelOptions {
 export function openKernel(options: KernelOptions = {}): Kernel & { close(): void } {
   const echoes = new FdbEchoes()
   const nexthops = new NexthopObjects(options.plainRoutes)
-  const { eventBufferBytes } = options
-  const events = new Events({
-    echoes,
-    nexthops,
-    ...(eventBufferBytes !== undefined && { receiveBufferBytes: eventBufferBytes }),
-  })
+  const events = new Events({ echoes, nexthops, receiveBufferBytes: options.eventBufferBytes })
   const dumper = new Dumper()
   const requests = new Requests()
   const lookups = new NextHopLookups()
@@ -62,6 +57,7 @@ export function openKernel(options: KernelOptions = {}): Kernel & { close(): voi
   }
 
   return {
+    misses$: events.misses$,
     events$: events.events$,
     ensureLink$: (spec) => once$(`vxlan device ${spec.name}`, () => ensureLink(wire, spec)),
     dump$: (of) => once$('dump of the tables', () => dump(of)),

@@ -4,6 +4,8 @@ import type { Ip } from '../../core/net/ip.ts'
 import { Mac } from '../../core/net/mac.ts'
 
 /** Numbers of the kernel's `include/uapi/linux`: netlink.h, rtnetlink.h, neighbour.h, if_link.h, if_addr.h. */
+/** Between processes: there is no kernel at the other end. */
+export const NETLINK_USERSOCK = 2
 export const NLMSG_ERROR = 2
 export const NLMSG_DONE = 3
 export const NLM_F = {
@@ -41,7 +43,7 @@ export const GROUP = {
 export const NUD = { incomplete: 1, probe: 0x10, failed: 0x20, noarp: 0x40, permanent: 0x80 } as const
 export const NTF_SELF = 2
 export const NTF_PROXY = 8
-export const NDA = { dst: 1, lladdr: 2, cacheinfo: 3, port: 6, vni: 7, ifindex: 8 } as const
+export const NDA = { dst: 1, lladdr: 2, cacheinfo: 3, probes: 4, port: 6, vni: 7, ifindex: 8 } as const
 
 export const RTA = {
   dst: 1,

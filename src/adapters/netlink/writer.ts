@@ -38,6 +38,8 @@ export interface WriterOptions {
   readonly onRefused: (refusal: Refusal) => void
   /** Refusals of answers may have been lost. */
   readonly onLost: () => void
+  /** On a stage: whatever is written goes nowhere and is taken for granted. */
+  readonly silent?: boolean
 }
 
 interface Batch {
@@ -195,7 +197,7 @@ export class Writer {
   }
 
   #send(): number {
-    return this.#socket.sendNow(this.#outgoing.bytes, this.#length)
+    return this.#options.silent ? 0 : this.#socket.sendNow(this.#outgoing.bytes, this.#length)
   }
 
   #adapt(blockedMs: number): void {

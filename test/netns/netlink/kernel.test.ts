@@ -184,29 +184,29 @@ describe('apply$ and dump$', () => {
   })
 })
 
-describe('events$', () => {
+describe('misses$ and events$', () => {
   beforeEach(open)
   afterEach(close)
 
   it('tells a miss of each family, and a packet that waits is sent by the answer', async () => {
     const { fdb, neighbour, route } = hostRows(link, 1)
     await sh('ip route add 10.6.0.0/16 dev tweed.42')
-    const miss = namespace.next((event) => event.kind === 'miss')
+    const miss = namespace.nextMiss()
     const transmitted = async () =>
       (JSON.parse(await sh('ip -j -s link show tweed.42')) as { stats64: { tx: { packets: number } } }[])[0]
         ?.stats64.tx.packets
     expect(await transmitted()).to.equal(0)
     const ping = run(['ping', '-c', '1', '-W', '1', '10.6.1.0'])
-    expect(await miss).to.deep.equal({ kind: 'miss', link, ip: ip('10.6.1.0'), probe: false })
+    expect(await miss).to.deep.equal({ link, ip: ip('10.6.1.0'), probe: false })
     namespace.kernel.answer([fdb, neighbour, route].map(add))
     await ping
     expect(await transmitted()).to.equal(1)
     expect((await namespace.dump(link)).rows).to.have.lengthOf(3)
 
     await sh('ip address add 2001:db8::1/64 dev tweed.42 nodad')
-    const miss6 = namespace.next((event) => event.kind === 'miss' && typeof event.ip === 'bigint')
+    const miss6 = namespace.nextMiss(({ ip }) => typeof ip === 'bigint')
     const ping6 = run(['ping', '-c', '1', '-W', '1', '2001:db8::2'])
-    expect(await miss6).to.deep.equal({ kind: 'miss', link, ip: ip('2001:db8::2'), probe: false })
+    expect(await miss6).to.deep.equal({ link, ip: ip('2001:db8::2'), probe: false })
     await ping6
   })
 
@@ -214,9 +214,9 @@ describe('events$', () => {
     await sh('ip route add 10.6.0.0/16 dev tweed.42')
     await sh('ip ntable change name arp_cache dev tweed.42 delay_probe 10')
     await sh('ip neigh replace 10.6.1.0 lladdr 02:00:00:00:00:02 nud stale dev tweed.42')
-    const probe = namespace.next((event) => event.kind === 'miss' && event.probe)
+    const probe = namespace.nextMiss(({ probe }) => probe)
     await run(['ping', '-c', '3', '-i', '0.1', '-W', '1', '10.6.1.0'])
-    expect(await probe).to.deep.equal({ kind: 'miss', link, ip: ip('10.6.1.0'), probe: true })
+    expect(await probe).to.deep.equal({ link, ip: ip('10.6.1.0'), probe: true })
   })
 
   it('says nothing of our own writes', async () => {

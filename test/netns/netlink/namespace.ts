@@ -7,7 +7,7 @@ import { Ip } from '../../../src/core/net/ip.ts'
 import { Ipv4 } from '../../../src/core/net/ipv4.ts'
 import { Mac } from '../../../src/core/net/mac.ts'
 import { Port, Vni } from '../../../src/core/net/vni.ts'
-import type { KernelEvent } from '../../../src/ports/kernel.ts'
+import type { KernelEvent, Miss } from '../../../src/ports/kernel.ts'
 import { type KernelOptions, openKernel } from '../../../src/adapters/netlink/kernel.ts'
 import { isEnclosed } from '../../../tools/enclosure.mjs'
 import { output, run } from '../../support/process.ts'
@@ -108,6 +108,10 @@ export class Namespace {
     await sh(`ip address del ${MARKER} dev lo`)
     await gone
     return seen
+  }
+
+  nextMiss(wanted: (miss: Miss) => boolean = () => true): Promise<Miss> {
+    return firstValueFrom(this.kernel.misses$.pipe(filter(wanted), timeout(5000)))
   }
 
   next(wanted: (event: KernelEvent) => boolean): Promise<KernelEvent> {
