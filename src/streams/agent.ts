@@ -1,9 +1,11 @@
-import { concatMap, defer, forkJoin, map, merge, NEVER, type Observable, scan, switchMap } from 'rxjs'
+import {
+  concatMap, defer, forkJoin, map, merge, NEVER, type Observable, scan, Subject, switchMap, tap,
+} from 'rxjs' // prettier-ignore
 import { Forwarding } from '../core/forwarding.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
 import { checksums$ } from './checksums.ts'
-import { afterDelay, crowdDelayMs } from './crowd.ts'
+import { afterTables, crowdDelayMs } from './crowd.ts'
 import { devices$, type DeviceState } from './device.ts'
 import { filterSpec, packetFilter$ } from './packet-filter.ts'
 import { dropOutgrown$ } from './outgrown.ts'
@@ -60,7 +62,8 @@ const events$ = ({ world, settings, forwarding, lastRun, renumber$ }: Parts): Ob
     const { kernel, host, clock } = world
     const peers = lastRun.saved ? lastRun.peers.length : 0 // without a lease there is nothing to be patient with
     const delayMs = crowdDelayMs({ uptimeMs: host.uptimeMs(), peers, random: clock.random() })
-    const store = afterDelay(world.store, delayMs)
+    const placed$ = new Subject<void>()
+    const store = peers === 0 ? world.store : afterTables(world.store, { placed$, delayMs })
     const { records$, networks$, identities$, leases$, own$, standing$, specs$ } = whoWeAre({
       world: { ...world, store },
       settings,
@@ -82,7 +85,7 @@ const events$ = ({ world, settings, forwarding, lastRun, renumber$ }: Parts): Ob
       processOf: (pid) => host.processName(pid),
       idleCheckMs:
         settings.resolve === 'on-miss' && settings.idle > 0 ? Math.max(1000, settings.idle / 4) : 0,
-    })
+    }).pipe(tap(({ kind }) => kind === 'settled' && forwarding.isRead && placed$.next()))
     const asides$ = merge(
       remember$(host, settings.filter.masquerade, standing$),
       rememberPeers$(world, forwarding, records$),

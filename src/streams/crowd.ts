@@ -1,4 +1,4 @@
-import { concatMap, defer, type Observable, shareReplay, timer } from 'rxjs'
+import { concatMap, defer, type Observable, race, shareReplay, take, timer } from 'rxjs'
 import type { LeaseStore } from '../ports/lease-store.ts'
 
 /** A machine that has been up for less has booted, perhaps with all the others. */
@@ -16,10 +16,26 @@ export const crowdDelayMs = (boot: {
   readonly random: number
 }): number => (boot.uptimeMs > bootMs ? 0 : boot.random * Math.min(longestMs, boot.peers * msForEachPeer))
 
-/** The same store, of which everything that a start asks begins only after a delay. */
-export const afterDelay = (store: LeaseStore, delayMs: number): LeaseStore => {
-  if (delayMs === 0) return store
-  return afterOpening(store, timer(delayMs).pipe(shareReplay({ bufferSize: 1, refCount: false })))
+/** If the tables can't be read: the underlay may be away, and etcd may know why. */
+const longestForTablesMs = 2000
+
+interface Restart {
+  /** The tables hold what the last run knew. */
+  readonly placed$: Observable<unknown>
+  readonly delayMs: number
+}
+
+/**
+ * The same store, of which everything that a start asks begins only when the tables hold what the last run knew, and a
+ * delay after that. Both need the one thread: whoever has peers to forward to forwards before it asks for news.
+ */
+export const afterTables = (store: LeaseStore, { placed$, delayMs }: Restart): LeaseStore => {
+  const open$ = race(placed$, timer(longestForTablesMs)).pipe(
+    take(1),
+    concatMap(() => timer(delayMs)),
+    shareReplay({ bufferSize: 1, refCount: false }),
+  )
+  return afterOpening(store, open$)
 }
 
 const afterOpening = (store: LeaseStore, open$: Observable<unknown>): LeaseStore => {

@@ -1,18 +1,4 @@
-import {
-  concatMap,
-  defer,
-  EMPTY,
-  filter,
-  map,
-  merge,
-  type Observable,
-  of,
-  scan,
-  share,
-  take,
-  takeUntil,
-  timer,
-} from 'rxjs'
+import { concat, concatMap, map, merge, type Observable, of, scan } from 'rxjs'
 import { Fault } from '../core/fault.ts'
 import { judgeConfigChange, type OnConfigChange } from '../core/overlay/config-change.ts'
 import { type NetworkConfig, parseNetworkConfig } from '../core/overlay/network-config.ts'
@@ -43,12 +29,10 @@ export interface Announced {
 export type NetworkState =
   { readonly kind: 'network'; readonly network: Network } | { readonly kind: 'none'; readonly fault: Fault }
 
-/** etcd is given so long at start before the configuration of the last run is taken. */
-const patienceMs = 3000
-
 /**
  * `<prefix>/config`, followed: a change is adopted where it is safe for running containers, announced where it isn't,
- * and garbage leaves the old one in force. A restart is no order: it goes on with the network of the last run.
+ * and garbage leaves the old one in force. A restart is no order: it goes on with the network of the last run, and
+ * asks nobody before it does.
  */
 export const network$ = (options: {
   readonly store: Pick<LeaseStore, 'config$'>
@@ -58,24 +42,16 @@ export const network$ = (options: {
   /** Orders to adopt what is announced. */
   readonly renumber$: Observable<unknown>
 }): Observable<NetworkState> => {
-  const config$ = options.store.config$.pipe(share())
-  const fromLastRun$ = defer(() => (options.saved ? of(value(options.saved)) : EMPTY))
-  // Patience ends when etcd is known to be away; its own word comes first if it comes at all.
-  const impatient$ = merge(timer(patienceMs), config$.pipe(filter(({ kind }) => kind === 'disconnected')))
-  const instead$ = impatient$.pipe(
-    take(1),
-    concatMap(() => fromLastRun$),
-    takeUntil(config$.pipe(filter(({ kind }) => kind === 'value'))),
-  )
-  const told$ = merge(config$, instead$).pipe(
-    concatMap((event) => (event.kind === 'value' || isDenied(event) ? of(event) : EMPTY)),
+  const begin = ofLastRun(options.saved)
+  const told$ = options.store.config$.pipe(
+    concatMap((event) => (event.kind === 'value' || isDenied(event) ? [event] : [])),
   )
   const ordered$ = options.renumber$.pipe(map(() => ({ kind: 'ordered' as const })))
-  return merge(told$, ordered$).pipe(
+  const later$ = merge(told$, ordered$).pipe(
     scan((state: NetworkState, event) => {
       switch (event.kind) {
         case 'value':
-          return adopt(orLastRun(state, options.saved), event.value, {
+          return adopt(state, event.value, {
             lease: options.lease(),
             onConfigChange: options.onConfigChange,
           })
@@ -84,15 +60,10 @@ export const network$ = (options: {
         case 'ordered':
           return adoptAnnounced(state)
       }
-    }, nothingYet),
+    }, begin),
   )
+  return begin.kind === 'network' ? concat(of(begin), later$) : later$
 }
-
-const value = (stored: StoredConfig): StoreEvent<StoredConfig | undefined> => ({
-  kind: 'value',
-  value: stored,
-  revision: stored.modRevision,
-})
 
 /** The state before etcd has told of a configuration. */
 export const nothingYet: NetworkState = { kind: 'none', fault: Fault.of('config-missing') }
@@ -107,10 +78,9 @@ const unread = (state: NetworkState, fault: Fault): NetworkState =>
   state.kind === 'none' ? { kind: 'none', fault } : state
 
 /** What comes is a change of what the last run had, restart or not; garbage and a missing key take nothing away. */
-export const orLastRun = (state: NetworkState, saved: StoredConfig | undefined): NetworkState => {
-  if (state.kind === 'network' || !saved) return state
-  const before = adopt(nothingYet, saved)
-  return before.kind === 'network' ? before : state
+export const ofLastRun = (saved: StoredConfig | undefined): NetworkState => {
+  const state = adopt(nothingYet, saved)
+  return state.kind === 'network' ? state : nothingYet
 }
 
 /** What decides whether a change may be adopted. */

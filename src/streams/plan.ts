@@ -15,7 +15,7 @@ import type { SavedState } from '../ports/host.ts'
 import type { Interfaces } from '../ports/kernel.ts'
 import type { LeaseStore, StoreView } from '../ports/lease-store.ts'
 import { identity$ } from './identity.ts'
-import { adopt, nothingYet, type NetworkState, orLastRun } from './network.ts'
+import { adopt, type NetworkState, ofLastRun } from './network.ts'
 import { filterSpec, planFilter$ } from './packet-filter.ts'
 import type { AgentSettings, World } from './world.ts'
 
@@ -64,7 +64,7 @@ const view$ = (
   store.read$().pipe(
     concatMap((view) => {
       const lease = saved && parseSubnetKey(saved.lease.key)
-      const state = adopt(orLastRun(nothingYet, saved?.config), view.config, { lease, onConfigChange })
+      const state = adopt(ofLastRun(saved?.config), view.config, { lease, onConfigChange })
       const isHere = state.kind === 'none' || state.network.config.ipv4 !== undefined
       return (isHere ? of(view) : store.ipv6Only.read$()).pipe(map((records) => ({ state, view: records })))
     }),

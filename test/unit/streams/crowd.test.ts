@@ -1,8 +1,8 @@
 import { expect } from 'chai'
-import { map } from 'rxjs'
+import { map, Subject } from 'rxjs'
 import { MemoryLeaseStore } from '../../../src/adapters/memory/lease-store.ts'
 import type { LeaseStore } from '../../../src/ports/lease-store.ts'
-import { afterDelay, crowdDelayMs } from '../../../src/streams/crowd.ts'
+import { afterTables, crowdDelayMs } from '../../../src/streams/crowd.ts'
 import { VirtualTime } from '../../support/virtual-time.ts'
 import { Followed } from './leasing.ts'
 
@@ -31,27 +31,45 @@ describe('crowdDelayMs', () => {
   })
 })
 
-describe('afterDelay', () => {
+describe('afterTables', () => {
   let time: VirtualTime
   let etcd: MemoryLeaseStore
+  let placed$: Subject<void>
   let store: LeaseStore
 
   beforeEach(() => {
     time = new VirtualTime()
     etcd = new MemoryLeaseStore()
     etcd.writeConfig('{}')
-    store = afterDelay(etcd, 1000)
+    placed$ = new Subject()
+    store = afterTables(etcd, { placed$, delayMs: 1000 })
   })
   afterEach(() => time.end())
 
   const reads = (): Followed<string> =>
     new Followed(store.read$().pipe(map(({ config }) => config?.value ?? '')))
 
-  it('is the store itself where there is no delay', () => {
-    expect(afterDelay(etcd, 0)).to.equal(etcd)
+  it('asks etcd nothing before the tables are in place, and then at once without a delay', () => {
+    store = afterTables(etcd, { placed$, delayMs: 0 })
+    const read = reads()
+    time.advance(1900)
+    expect(read.values).to.deep.equal([])
+    placed$.next()
+    expect(read.values, 'in a turn of its own').to.deep.equal([])
+    time.advance(5)
+    expect(read.values).to.deep.equal(['{}'])
   })
-  it('lets the first asks wait', () => {
+  it('waits two seconds for the tables, and no longer', () => {
+    store = afterTables(etcd, { placed$, delayMs: 0 })
+    const read = reads()
+    time.advance(1999)
+    expect(read.values).to.deep.equal([])
+    time.advance(6)
+    expect(read.values).to.deep.equal(['{}'])
+  })
+  it('lets the first asks wait for the delay', () => {
     const [read, records, config] = [reads(), new Followed(store.records$), new Followed(store.config$)]
+    placed$.next()
     time.advance(999)
     expect([read.values, records.values, config.values]).to.deep.equal([[], [], []])
     time.advance(10)
@@ -63,13 +81,15 @@ describe('afterDelay', () => {
   })
   it('lets later asks wait no more', () => {
     reads()
+    placed$.next()
     time.advance(1010)
     const later = reads()
     time.advance(5)
     expect(later.values).to.deep.equal(['{}'])
   })
-  it('counts from the first ask, whoever made it', () => {
+  it('counts from the tables, whoever asked', () => {
     reads()
+    placed$.next()
     time.advance(600)
     const second = reads()
     time.advance(410)
@@ -77,12 +97,14 @@ describe('afterDelay', () => {
   })
   it('tells the state at the end of the delay, not that of its beginning', () => {
     const read = reads()
+    placed$.next()
     etcd.writeConfig('{"later":1}')
     time.advance(1010)
     expect(read.values).to.deep.equal(['{"later":1}'])
   })
   it('asks nothing for whoever has gone meanwhile', () => {
     const read = reads()
+    placed$.next()
     time.advance(500)
     read.stop()
     time.advance(1000)

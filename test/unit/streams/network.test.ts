@@ -130,32 +130,22 @@ describe('network$', () => {
     following.unsubscribe()
   })
 
-  it('takes that of the last run as soon as etcd is known to be away, and etcd’s when it speaks', () => {
+  it('takes that of the last run before etcd has said anything, and etcd’s when it speaks', () => {
     store.writeConfig(stored({ SubnetMin: '10.5.0.0' }).value)
     store.disconnect()
     const { states, following } = follow(stored({}, 1))
-    time.advance(10)
     expect(states.map(summary)).to.deep.equal([[1, true, undefined]])
+    time.advance(10)
     store.connect()
     time.advance(10)
     expect(states.map(summary).slice(1)).to.deep.equal([[2, true, undefined]])
     following.unsubscribe()
   })
 
-  it('takes that of the last run when etcd says nothing at all for three seconds', () => {
-    const { states, following } = follow(stored({}, 1), { config$: NEVER })
-    time.advance(2999)
-    expect(states).to.deep.equal([])
-    time.advance(1)
-    expect(states.map(summary)).to.deep.equal([[1, true, undefined]])
-    following.unsubscribe()
-  })
-
-  it('does not look back when etcd speaks first', () => {
-    store.writeConfig(stored().value)
-    const { states, following } = follow(stored({ SubnetMin: '10.5.0.0' }, 1))
+  it('has nothing to begin with where the last run left garbage', () => {
+    const { states, following } = follow({ value: '{', modRevision: 1 }, { config$: NEVER })
     time.advance(10_000)
-    expect(states.map(summary)).to.deep.equal([[2, true, undefined]])
+    expect(states).to.deep.equal([])
     following.unsubscribe()
   })
 
@@ -163,7 +153,10 @@ describe('network$', () => {
     store.writeConfig(stored({ Network: '10.6.0.0/16' }).value)
     const { states, following, orders$ } = follow(stored({}, 1))
     time.advance(10)
-    expect(states.map(summary)).to.deep.equal([[1, false, 'config-announced']])
+    expect(states.map(summary)).to.deep.equal([
+      [1, true, undefined],
+      [1, false, 'config-announced'],
+    ])
     orders$.next()
     expect(summary(states.at(-1))).to.deep.equal([2, true, undefined])
     orders$.next()
