@@ -47,8 +47,15 @@ interface Took {
   readonly refused: number
 }
 
-const runByC = async (netns: Netns, { kind, count }: Case, verb: Verb, pack: number): Promise<Took> => {
-  const argv = netns.wrap([await yardstick('bulk'), device, kind, verb, String(count), String(pack)])
+const runByC = async (
+  netns: Netns,
+  { kind, count }: Case,
+  verb: Verb,
+  pack: number,
+  hear = false,
+): Promise<Took> => {
+  const parameters = [device, kind, verb, String(count), String(pack), ...(hear ? ['0', 'hear'] : [])]
+  const argv = netns.wrap([await yardstick('bulk'), ...parameters])
   const took = JSON.parse(await output(argv)) as Took
   if (took.refused > 0)
     throw new Error(`${kind} ${verb}: the kernel refused ${took.refused} of the C program`)
@@ -96,6 +103,12 @@ const measure = async (netns: Netns, one: Case, given: Given, samples: Samples) 
     c: async () => {
       for (const verb of verbs) add('C', verb, await runByC(netns, one, verb, pack))
     },
+    // vxlan says nothing of who wrote: an agent has to hear of its own FDB entries (decision 27).
+    ...(one.kind === 'fdb' && {
+      cHears: async () => {
+        for (const verb of verbs) add('C that hears', verb, await runByC(netns, one, verb, pack, true))
+      },
+    }),
     tweed: async () => {
       const tweed = await startTweed(netns) // a new one each round: what an agent writes first, it writes uncompiled
       for (const verb of verbs) add('tweed', verb, await runByTweed(tweed, one, verb))
@@ -116,6 +129,9 @@ const measure = async (netns: Netns, one: Case, given: Given, samples: Samples) 
         of('tweed'),
         one.count >= 10_000 ? bar : undefined,
       ),
+      ...(one.kind === 'fdb'
+        ? [ratio(`${what}: rate of a C program that hears its own writes`, of('C that hears'), of('tweed'))]
+        : []),
       ratio(`${what}: the same by the processor's time`, of('C, processor'), of('tweed, processor')),
       ratio(`${what}: times as fast as -batch`, of('batch'), of('tweed'), { atLeast: 2.5 }),
     ]

@@ -97,11 +97,11 @@ export const against = (name: string, samples: readonly number[], bar: Bar): Rat
 }
 
 /** Runs every contender once per round, in turn, so that a slow minute of the machine hits all of them alike. */
-export const inTurn = async <T extends string>(
+export const inTurn = async (
   rounds: number,
-  contenders: Readonly<Record<T, (round: number) => Promise<void>>>,
+  contenders: Readonly<Record<string, (round: number) => Promise<void>>>,
 ): Promise<void> => {
-  const runs = Object.values<(round: number) => Promise<void>>(contenders)
+  const runs = Object.values(contenders)
   for (let round = 0; round < rounds; round++)
     for (let i = 0; i < runs.length; i++) await runs[(i + round) % runs.length]?.(round) // nobody is always first
 }

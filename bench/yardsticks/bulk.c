@@ -1,4 +1,5 @@
-// The kernel's limit: bulk <ifname> <neigh|fdb|route|route32> <add|del> <count> <messages per datagram> [first peer]
+// The kernel's limit: bulk <ifname> <neigh|fdb|route|route32> <add|del> <count> <messages per datagram> [first peer] [hear]
+// With `hear` it listens as an agent has to, and reads what the kernel tells of its own writes after each datagram.
 // Prints one line of JSON: milliseconds in all, of the processor's time and for the slowest datagram, and how many were
 // refused.
 #include "rows.h"
@@ -9,6 +10,15 @@ static uint64_t cpu_ns(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+// A socket that hears of neighbours and FDB entries, as an agent that answers misses does.
+static int listener(void) {
+  int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE), bytes = 32 << 20;
+  struct sockaddr_nl groups = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_NEIGH};
+  setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+  if (bind(s, (void *)&groups, sizeof groups) < 0) die("bind");
+  return s;
+}
+
 int main(int argc, char **argv) {
   if (argc < 6) return fprintf(stderr, "bulk <ifname> <kind> <add|del> <count> <pack> [first]\n"), 2;
   int link = (int)if_nametoindex(argv[1]);
@@ -17,6 +27,7 @@ int main(int argc, char **argv) {
   int add = !strcmp(argv[3], "add");
   uint32_t count = (uint32_t)atoi(argv[4]), pack = (uint32_t)atoi(argv[5]);
   uint32_t offset = argc > 6 ? (uint32_t)atoi(argv[6]) : 0;
+  int heard = argc > 7 && !strcmp(argv[7], "hear") ? listener() : -1;
   int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   if (bind(s, (void *)&kernel, sizeof kernel) < 0) die("bind");
@@ -58,6 +69,9 @@ int main(int argc, char **argv) {
         if (h->nlmsg_seq == i + n) done = 1;
       }
     }
+    if (heard >= 0)
+      while (recv(heard, rx, 1 << 20, 0) > 0) {
+      }
     uint64_t took = now_ns() - before;
     if (took > slowest) slowest = took;
   }
