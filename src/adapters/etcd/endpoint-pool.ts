@@ -28,9 +28,15 @@ export interface EndpointPool {
   readonly close: () => void
 }
 
+interface Slot {
+  readonly address: EndpointAddress
+  /** From its first turn on. */
+  endpoint: Endpoint | undefined
+}
+
 export const openPool = (addresses: readonly EndpointAddress[], initial: EndpointOptions): EndpointPool => {
   let options = initial
-  const slots = addresses.map((address) => ({ address, endpoint: openEndpoint(address, options) }))
+  const slots = addresses.map((address): Slot => ({ address, endpoint: undefined }))
   const backoff = doublingJitter(200, 5000)
   let failures = 0
   let restUntil = 0
@@ -43,10 +49,11 @@ export const openPool = (addresses: readonly EndpointAddress[], initial: Endpoin
   }
   // A channel of grpc-js connects again and again by itself, and never leaves a connection that hangs; a new one
   // for each failure makes every connect an attempt of ours, at the pace of our backoff.
-  const rebuild = (broken: (typeof slots)[number]) => {
-    broken.endpoint.close()
-    broken.endpoint = openEndpoint(broken.address, options)
+  const rebuild = (broken: Slot) => {
+    broken.endpoint?.close()
+    broken.endpoint = undefined
   }
+  const endpointOf = (chosen: Slot) => (chosen.endpoint ??= openEndpoint(chosen.address, options))
   const rest = () => {
     failures += 1
     if (failures >= slots.length) restUntil = performance.now() + backoff.next()
@@ -58,7 +65,7 @@ export const openPool = (addresses: readonly EndpointAddress[], initial: Endpoin
   }
   const turn$: Observable<Endpoint> = defer(() => {
     const waitMs = restUntil - performance.now()
-    return waitMs > 0 ? timer(waitMs).pipe(switchMap(() => turn$)) : of(slot().endpoint)
+    return waitMs > 0 ? timer(waitMs).pipe(switchMap(() => turn$)) : of(endpointOf(slot()))
   })
   return {
     size: slots.length,
@@ -84,10 +91,8 @@ export const openPool = (addresses: readonly EndpointAddress[], initial: Endpoin
       refresh()
     },
     cutFrom: (addresses) => {
-      if (slots.filter(({ endpoint }) => endpoint.cutFrom(addresses)).length > 0) refresh()
+      if (slots.filter(({ endpoint }) => endpoint?.cutFrom(addresses)).length > 0) refresh()
     },
-    close: () => {
-      for (const { endpoint } of slots) endpoint.close()
-    },
+    close: () => slots.forEach(({ endpoint }) => endpoint?.close()),
   }
 }

@@ -4,7 +4,7 @@ import type { Etcd3 as Client, IOptions } from 'etcd3'
 import type { EndpointAddress } from './endpoint-address.ts'
 import { ownConnections } from './connections.ts'
 import { isAuthDisabled } from './faults.ts'
-import { Etcd3, InterceptingCall, noop } from './packages.ts'
+import { packages } from './packages.ts'
 
 /** PEM texts. A CA alone is enough; certificate and key come together. */
 export interface TlsFiles {
@@ -50,6 +50,7 @@ export const openEndpoint = (address: EndpointAddress, options: EndpointOptions)
   const generation = generations++
   let token: string | undefined
   let login: Promise<void> | undefined
+  const { Etcd3 } = packages()
   const client = () => new Etcd3(clientOptions(address, options, { generation, token: () => token }))
   const requests = client()
   const watches = client()
@@ -94,6 +95,7 @@ interface Session {
 const clientOptions = (address: EndpointAddress, options: EndpointOptions, session: Session): IOptions => {
   const interceptors = [callMetadata(session.token)]
   const credentials = credentialsFor(address, options.tls)
+  const { noop } = packages()
   return {
     hosts: address.host,
     ...(credentials && { credentials }),
@@ -125,7 +127,7 @@ const credentialsFor = ({ scheme }: EndpointAddress, tls: TlsFiles | undefined):
 const callMetadata =
   (token: () => string | undefined): Interceptor =>
   (options, nextCall) =>
-    new InterceptingCall(nextCall(options), {
+    new (packages().InterceptingCall)(nextCall(options), {
       start: (metadata, _listener, next) => {
         // A member cut off from its quorum says so, where it would keep silent (etcd api/v3rpc/interceptor.go).
         metadata.set('hasleader', 'true')

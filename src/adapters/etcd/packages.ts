@@ -7,6 +7,17 @@ import type * as Grpc from '@grpc/grpc-js'
 // before anything runs: a third of the time that they take to load, and half of an agent's start is loading.
 const load = createRequire(import.meta.url)
 
-export const { Etcd3 } = load('etcd3') as typeof Etcd3Package
-export const { InterceptingCall } = load('@grpc/grpc-js') as typeof Grpc
-export const { noop } = load('cockatiel') as typeof Cockatiel
+export interface Packages {
+  readonly Etcd3: typeof Etcd3Package.Etcd3
+  readonly InterceptingCall: typeof Grpc.InterceptingCall
+  readonly noop: typeof Cockatiel.noop
+}
+
+let loaded: Packages | undefined
+/** Loads them at first use: a restarted agent has its tables in place before it connects. */
+export const packages = (): Packages =>
+  (loaded ??= {
+    Etcd3: (load('etcd3') as typeof Etcd3Package).Etcd3,
+    InterceptingCall: (load('@grpc/grpc-js') as typeof Grpc).InterceptingCall,
+    noop: (load('cockatiel') as typeof Cockatiel).noop,
+  })
