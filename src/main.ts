@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander'
 import { buildProgram, type Commands, usageExitCode } from './cli/program.ts'
-import { keepYoungSpaceSmall } from './commands/young-space.ts'
+import { keepHeapSmall } from './commands/heap.ts'
 import { SettingError } from './config/load.ts'
 import { Fault } from './core/fault.ts'
 import { version } from './version.ts'
@@ -9,7 +9,7 @@ import { version } from './version.ts'
 // Each command is loaded when it is called, so that `--help` and `status` load no kernel, no etcd and no logger.
 const commands: Commands = {
   agent: async (invocation) => {
-    keepYoungSpaceSmall()
+    keepHeapSmall()
     return (await import('./commands/agent.ts')).runAgent(invocation)
   },
   reserve: async (invocation) => (await import('./commands/reserve.ts')).reserve(invocation),
