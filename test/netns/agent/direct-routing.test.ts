@@ -1,182 +1,204 @@
 import { expect } from 'chai'
 import type { Container } from '../../support/container.ts'
+import { type Family, ipv4, ipv6, overlays } from '../../support/families.ts'
 import type { Host } from '../../support/host.ts'
-import { Lab, prefix } from '../../support/lab.ts'
+import { Lab } from '../../support/lab.ts'
 import { statusBecomes, twoContainers } from '../../support/overlay.ts'
 import { eventually } from '../../support/process.ts'
+import { lostDuring } from '../../support/traffic.ts'
 
-const network = { Network: '10.5.0.0/16' }
-const vxlan = (DirectRouting: boolean) => ({ ...network, Backend: { Type: 'vxlan', DirectRouting } })
-
-/** How a host reaches its only peer. */
+/** How a host reaches its only peer: one word, or one for each family. */
 const pathIs = (host: Host, path: string) =>
   eventually(`${host.name}: path ${path}`, async () => {
     const [peer] = await host.peers()
     return peer?.path === path && peer.state === 'programmed' ? peer : undefined
   })
-const routesOf = async (host: Host): Promise<readonly string[]> =>
-  (await host.exec('ip', 'route', 'show', 'proto', '84')).trim().split('\n')
-
-/** Packets of a ping in both directions that were lost while something happened. */
-const lostDuring = async (a: Container, b: Container, happens: () => Promise<unknown>): Promise<number> => {
-  const streams = [await a.pingStream(b.address), await b.pingStream(a.address)]
-  await happens()
-  for (const stream of streams) for (let n = 0; n < 20; n++) await stream.nextAnswer()
-  const results = await Promise.all(streams.map((stream) => stream.stop()))
-  return results.reduce((lost, result) => lost + result.lost, 0)
+const routesOf = async (host: Host, { option }: Family): Promise<readonly string[]> => {
+  const listing = await host.exec('ip', option, 'route', 'show', 'proto', '84')
+  return listing.split('\n').filter((line) => line !== '')
 }
+const viaGateway = (line: string) => line.includes(' via ')
 
-for (const resolve of ['eager', 'on-miss'] as const)
-  describe(`agent: DirectRouting (${resolve})`, () => {
+for (const overlay of overlays)
+  for (const resolve of ['eager', 'on-miss'] as const)
+    describe(`agent: DirectRouting, ${overlay.name} (${resolve})`, () => {
+      let lab: Lab
+      let h1: Host
+      let a: Container
+      let b: Container
+      const { families } = overlay
+      const config = (DirectRouting: boolean) => ({ ...overlay.config, Backend: { Type: 'vxlan', DirectRouting } }) // prettier-ignore
+
+      before(async () => {
+        lab = await Lab.create({
+          hosts: 2,
+          ipv6: overlay.ipv6,
+          config: config(true),
+          agentFlags: ['--resolve', resolve],
+        })
+        h1 = lab.host(1)
+        for (const [key, value] of [
+          ['net.ipv4.ip_forward', '1'],
+          ['net.ipv4.conf.all.send_redirects', '0'],
+          ['net.ipv6.conf.all.forwarding', '1'],
+        ] as const)
+          await lab.underlay.sysctl(key, value)
+        await lab.startAgents()
+        ;[a, b] = await twoContainers(lab)
+      })
+      after(() => lab.destroy())
+
+      it('reaches a host on the link of the underlay by a plain route, and needs no tunnel rows', async () => {
+        for (const host of lab.hosts) await pathIs(host, 'direct')
+        for (const family of families) {
+          expect((await a.ping(family.addressOf(b), { count: 20 })).received).to.equal(20)
+          const ofPeer = ` via ${family.underlay(12)} dev eth0 `
+          const plain = (await routesOf(h1, family)).filter((line) => line.includes(ofPeer))
+          expect(plain).to.have.length(1)
+        }
+        const { tables } = await h1.status()
+        expect([tables.fdb.actual, tables.neighbours.actual]).to.deep.equal([0, 0])
+      })
+
+      for (const family of families)
+        it(`takes the tunnel while there is a router between in ${family.name}, and only there: 0 lost`, async () => {
+          const peer = `${family.underlay(12)}/${String(family.addressBits)}`
+          const paths = families.map((each) => (each === family ? 'tunnel' : 'direct'))
+          const lost = await lostDuring(a, b, async () => {
+            await h1.netns.ip('route', 'add', peer, 'via', family.underlay(1))
+            await pathIs(h1, paths.join())
+            expect((await h1.tables(family.device)).fdb).to.have.length(1)
+            await h1.netns.ip('route', 'del', peer)
+            await pathIs(h1, 'direct')
+          })
+          expect(lost).to.equal(0)
+          expect((await h1.status()).tables.fdb.actual).to.equal(0)
+        })
+
+      it('is switched off and on by the configuration under traffic: 0 lost, one route each time', async () => {
+        const lost = await lostDuring(a, b, async () => {
+          for (const direct of [false, true, false, true]) {
+            await lab.putConfig(config(direct))
+            for (const host of lab.hosts) {
+              await pathIs(host, direct ? 'direct' : 'tunnel')
+              for (const family of families) {
+                const routes = await routesOf(host, family)
+                // On a miss the overlay as a whole has a route too.
+                const ofPeer = resolve === 'eager' ? routes : routes.filter(viaGateway)
+                expect(ofPeer).to.have.length(1)
+                expect(ofPeer[0]).to.contain(` dev ${direct ? 'eth0' : family.device} `)
+              }
+            }
+          }
+        })
+        expect(lost).to.equal(0)
+      })
+
+      for (const family of families)
+        it(`repairs a plain route of ${family.name} that somebody deletes`, async () => {
+          const [route = ''] = (await routesOf(h1, family)).filter(viaGateway)
+          expect(route).to.contain(` via ${family.underlay(12)} `)
+          await h1.netns.ip(family.option, 'route', 'del', route.split(' ')[0] ?? '')
+          await eventually(
+            'it is back',
+            async () => (await routesOf(h1, family)).includes(route) || undefined,
+          )
+        })
+    })
+
+for (const overlay of overlays)
+  describe(`agent: host-gw, ${overlay.name}`, () => {
     let lab: Lab
-    let h1: Host
-    let h2: Host
+    let host: Host
     let a: Container
     let b: Container
+    const { families } = overlay
 
     before(async () => {
-      lab = await Lab.create({ hosts: 2, config: vxlan(true), agentFlags: ['--resolve', resolve] })
-      ;[h1, h2] = [lab.host(1), lab.host(2)]
-      await lab.underlay.exec('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv4.conf.all.send_redirects=0')
+      const config = { ...overlay.config, Backend: { Type: 'host-gw' } }
+      lab = await Lab.create({ hosts: 3, ipv6: overlay.ipv6, config })
+      host = lab.host(1)
       await lab.startAgents()
       ;[a, b] = await twoContainers(lab)
     })
     after(() => lab.destroy())
 
-    it('reaches a host on the link of the underlay by a plain route, and needs no tunnel rows', async () => {
-      await pathIs(h1, 'direct')
-      await pathIs(h2, 'direct')
-      expect((await a.ping(b.address, { count: 20 })).received).to.equal(20)
-      const { tables } = await h1.status()
-      expect([tables.fdb.actual, tables.neighbours.actual]).to.deep.equal([0, 0])
-      const plain = (await routesOf(h1)).filter((line) => line.includes('via 192.0.2.12 dev eth0'))
-      expect(plain).to.have.length(1)
+    it('makes a plain route to each host and family and no device, and containers get the whole MTU', async () => {
+      for (const family of families)
+        expect((await a.ping(family.addressOf(b), { count: 20 })).received).to.equal(20)
+      const { device, device6, tables } = await host.status()
+      expect([device, device6]).to.deep.equal([null, null])
+      const counts = [tables.fdb.actual, tables.neighbours.actual, tables.routes.actual]
+      expect(counts).to.deep.equal([0, 0, 2 * families.length])
+      expect((await host.subnetEnv()).mtuBytes).to.equal(1500)
     })
 
-    it('takes the tunnel once there is a router between, and the plain route when it is gone: 0 lost', async () => {
+    it('writes what flannel’s host-gw writes', async () => {
+      const key = (await host.status()).lease?.key ?? ''
+      const entry = (await lab.etcdEntries()).find((each) => each.key.endsWith(`subnets/${key}`))
+      const record = JSON.parse(entry?.value ?? '{}') as object
+      expect(record).to.include({
+        BackendType: 'host-gw',
+        PublicIP: families.includes(ipv4) ? ipv4.underlay(11) : null,
+        PublicIPv6: families.includes(ipv6) ? ipv6.underlay(11) : null,
+      })
+      expect(record).to.not.have.any.keys('BackendData', 'BackendV6Data')
+    })
+
+    it('goes on without its agent, and finds all as it left it: 0 lost, the same revision', async () => {
+      const revision = await lab.etcdRevision()
       const lost = await lostDuring(a, b, async () => {
-        await h1.netns.ip('route', 'add', '192.0.2.12/32', 'via', '192.0.2.1')
-        await pathIs(h1, 'tunnel')
-        await h1.netns.ip('route', 'del', '192.0.2.12/32')
-        await pathIs(h1, 'direct')
+        await host.agent?.kill('SIGKILL')
+        const agent = await host.startAgent()
+        await agent.waitReady()
       })
       expect(lost).to.equal(0)
-      expect((await h1.status()).tables.fdb.actual).to.equal(0)
+      expect(await lab.etcdRevision()).to.equal(revision)
     })
 
-    it('is switched off and on by the configuration under traffic: 0 lost, one route each time', async () => {
-      const lost = await lostDuring(a, b, async () => {
-        for (const direct of [false, true]) {
-          await lab.etcd.put(`${prefix}/config`, JSON.stringify(vxlan(direct)))
-          for (const host of lab.hosts) await pathIs(host, direct ? 'direct' : 'tunnel')
-        }
+    // Linux takes the IPv6 addresses off a link that goes down.
+    if (!families.includes(ipv6))
+      it('has its routes back when the link was down', async () => {
+        await host.netns.ip('link', 'set', 'eth0', 'down')
+        await host.netns.ip('link', 'set', 'eth0', 'up')
+        await eventually(
+          'the routes are back',
+          async () => (await routesOf(host, ipv4)).length === 2 || undefined,
+        )
+        await eventually('answers', async () => (await a.ping(b.address, { count: 1 })).received || undefined)
       })
-      expect(lost).to.equal(0)
-      const peers = (await routesOf(h1)).filter((line) => line.includes('via'))
-      expect(peers).to.have.length(1)
-    })
 
-    it('repairs a plain route that somebody deletes', async () => {
-      const [route = ''] = (await routesOf(h1)).filter((line) => line.includes('via 192.0.2.12'))
-      await h1.netns.ip('route', 'del', route.split(' ')[0] ?? '')
-      await eventually('the route is back', async () => (await routesOf(h1)).includes(route) || undefined)
-    })
-  })
+    for (const family of families) {
+      it(`says of a host behind a router that there is no way in ${family.name}`, async () => {
+        const peer = `${family.underlay(12)}/${String(family.addressBits)}`
+        await host.netns.ip('route', 'add', peer, 'via', family.underlay(1))
+        const { health } = await statusBecomes(host, 'no way', ({ health: { reasons } }) =>
+          reasons.some(({ code }) => code === 'peers-unreachable'),
+        )
+        expect(health.state).to.equal('degraded')
+        await host.netns.ip('route', 'del', peer)
+        await statusBecomes(host, 'a way again', ({ health: { state } }) => state === 'ready')
+      })
 
-describe('agent: host-gw', () => {
-  let lab: Lab
-  let host: Host
-  let a: Container
-  let b: Container
-
-  before(async () => {
-    lab = await Lab.create({ hosts: 3, config: { ...network, Backend: { Type: 'host-gw' } } })
-    host = lab.host(1)
-    await lab.startAgents()
-    ;[a, b] = await twoContainers(lab)
-  })
-  after(() => lab.destroy())
-
-  it('makes a plain route to each host and no device, and containers get the whole MTU', async () => {
-    expect((await a.ping(b.address, { count: 20 })).received).to.equal(20)
-    const { device, tables } = await host.status()
-    expect(device).to.equal(null)
-    expect([tables.fdb.actual, tables.neighbours.actual, tables.routes.actual]).to.deep.equal([0, 0, 2])
-    expect((await host.subnetEnv()).mtuBytes).to.equal(1500)
-  })
-
-  it('writes what flannel’s host-gw writes', async () => {
-    const entry = (await lab.etcdEntries()).find(({ key }) => key.includes('/subnets/'))
-    expect(JSON.parse(entry?.value ?? '{}')).to.include({ BackendType: 'host-gw', PublicIPv6: null })
-    expect(JSON.parse(entry?.value ?? '{}')).to.not.have.property('BackendData')
-  })
-
-  it('goes on without its agent, and finds all as it left it: 0 lost, the same revision', async () => {
-    const revision = await lab.etcdRevision()
-    const lost = await lostDuring(a, b, async () => {
-      await host.agent?.kill('SIGKILL')
-      const agent = await host.startAgent()
-      await agent.waitReady()
-    })
-    expect(lost).to.equal(0)
-    expect(await lab.etcdRevision()).to.equal(revision)
-  })
-
-  it('has its routes back when the link was down', async () => {
-    await host.netns.ip('link', 'set', 'eth0', 'down')
-    await host.netns.ip('link', 'set', 'eth0', 'up')
-    await eventually('the routes are back', async () => (await routesOf(host)).length === 2 || undefined)
-    await eventually('answers', async () => (await a.ping(b.address, { count: 1 })).received || undefined)
-  })
-
-  it('says of a host behind a router that there is no way', async () => {
-    await host.netns.ip('route', 'add', '192.0.2.12/32', 'via', '192.0.2.1')
-    const { health } = await statusBecomes(host, 'no way', ({ health: { reasons } }) =>
-      reasons.some(({ code }) => code === 'peers-unreachable'),
-    )
-    expect(health.state).to.equal('degraded')
-    await host.netns.ip('route', 'del', '192.0.2.12/32')
-    await statusBecomes(host, 'a way again', ({ health: { state } }) => state === 'ready')
-  })
-
-  it('leaves no route behind', async () => {
-    await host.agent?.kill('SIGTERM')
-    expect((await host.tweed('cleanup')).code).to.equal(0)
-    expect((await routesOf(host)).join('')).to.equal('')
-  })
-})
-
-describe('DirectRouting switched while running, in both families', () => {
-  const network = { Network: '10.5.0.0/16', EnableIPv6: true, IPv6Network: 'fc00::/48' }
-  const config = (directRouting: boolean) => ({ ...network, Backend: { Type: 'vxlan', DirectRouting: directRouting } }) // prettier-ignore
-  let lab: Lab
-  before(async () => {
-    lab = await Lab.create({ hosts: 2, ipv6: true, config: config(true) })
-    await lab.startAgents()
-  })
-  after(() => lab.destroy())
-
-  it('puts each route in the place of the other, and loses no packet', async () => {
-    const [a, b] = await twoContainers(lab)
-    const streams = [await a.pingStream(b.address, 10), await a.pingStream(b.address6, 10)]
-    for (const [directRouting, device] of [
-      [false, 'tweed'],
-      [true, 'eth0'],
-      [false, 'tweed'],
-    ] as const) {
-      // prettier-ignore
-      await lab.putConfig(config(directRouting))
-      await Promise.all(
-        lab.hosts.map((host) =>
-          eventually(`${host.name} goes by ${device}`, async () => {
-            const [four, six] = [await host.netns.ip('route', 'show', 'proto', '84'), await host.netns.ip('-6', 'route', 'show', 'proto', '84')] // prettier-ignore
-            const one = (listing: string) => listing.trim().split('\n').length === 1 && listing.includes(` dev ${device}`) // prettier-ignore
-            return one(four) && one(six) ? true : undefined
-          }),
-        ),
-      )
-      for (const stream of streams) await stream.nextAnswer()
+      it(`follows a peer to another ${family.name} address`, async () => {
+        const { netns } = lab.host(2)
+        await netns.sysctl('net.ipv4.conf.eth0.promote_secondaries', '1')
+        const length = family === ipv4 ? '24' : '64 nodad'
+        await netns.batch([`addr add ${family.underlay(52)}/${length} dev eth0`])
+        await netns.ip('addr', 'del', `${family.underlay(12)}/${length.slice(0, 2)}`, 'dev', 'eth0')
+        const via = async () => (await routesOf(host, family)).map((line) => / via (\S+) /.exec(line)?.[1])
+        await eventually(
+          'the route to it',
+          async () => (await via()).includes(family.underlay(52)) || undefined,
+        )
+        expect(await via()).to.have.members([family.underlay(52), family.underlay(13)])
+        expect((await a.ping(family.addressOf(b))).received).to.equal(1)
+      })
     }
-    for (const stream of streams) expect((await stream.stop()).lost).to.equal(0)
+
+    it('leaves no route behind', async () => {
+      await host.agent?.kill('SIGTERM')
+      expect((await host.tweed('cleanup')).code).to.equal(0)
+      for (const family of families) expect(await routesOf(host, family)).to.deep.equal([])
+    })
   })
-})
