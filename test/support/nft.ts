@@ -1,3 +1,4 @@
+import type { Family } from './families.ts'
 import { Netns, veth } from './netns.ts'
 import type { Lab } from './lab.ts'
 import type { NftObject } from '../../src/core/filter/nftables.ts'
@@ -45,24 +46,28 @@ export class SourceWatch {
   }
 }
 
-export const internetAddress = '203.0.113.9'
-export const internetAddress6 = '2001:db8:1::9'
+/** A machine beyond the router of the underlay, and the router’s address on the way there. */
+export const internetOf: Readonly<
+  Record<Family['name'], { readonly address: string; readonly router: string }>
+> = {
+  IPv4: { address: '203.0.113.9', router: '203.0.113.1' },
+  IPv6: { address: '2001:db8:1::9', router: '2001:db8:1::1' },
+}
 
-/** A machine beyond the router of the underlay, which knows no way into the overlay. */
+/** Makes that machine, which knows no way into the overlay. */
 export const addInternet = async ({ underlay, hasIpv6 }: Lab): Promise<Netns> => {
   const internet = await Netns.add(`${underlay.name}-internet`)
   await veth([underlay, 'isp'], [internet, 'eth0'])
-  await underlay.batch(['addr add 203.0.113.1/24 dev isp'])
-  await internet.batch([`addr add ${internetAddress}/24 dev eth0`, 'route add default via 203.0.113.1'])
+  const join = async ({ address, router }: (typeof internetOf)['IPv4'], length: string) => {
+    await underlay.batch([`addr add ${router}/${length} dev isp`])
+    await internet.batch([`addr add ${address}/${length} dev eth0`, `route add default via ${router}`])
+  }
+  await join(internetOf.IPv4, '24')
   await underlay.sysctl('net.ipv4.ip_forward', '1')
   if (!hasIpv6) return internet
   await underlay.enableIpv6('isp')
   for (const name of ['lo', 'eth0']) await internet.enableIpv6(name)
-  await underlay.batch(['addr add 2001:db8:1::1/64 dev isp nodad'])
-  await internet.batch([
-    `addr add ${internetAddress6}/64 dev eth0 nodad`,
-    'route add default via 2001:db8:1::1',
-  ])
+  await join(internetOf.IPv6, '64 nodad')
   await underlay.sysctl('net.ipv6.conf.all.forwarding', '1')
   return internet
 }
