@@ -41,9 +41,14 @@ export interface Overlay {
   readonly config: object
 }
 
+export const ipv4Only: Overlay = { name: 'IPv4', families: [ipv4], ipv6: false, config: defaultConfig }
+export const dualStack: Overlay = {
+  name: 'dual stack',
+  families: [ipv4, ipv6],
+  ipv6: true,
+  config: dualConfig,
+}
+export const ipv6Only: Overlay = { name: 'IPv6', families: [ipv6], ipv6: 'only', config: ipv6Config }
+
 /** Every choice of families that a network has. */
-export const overlays: readonly Overlay[] = [
-  { name: 'IPv4', families: [ipv4], ipv6: false, config: defaultConfig },
-  { name: 'dual stack', families: [ipv4, ipv6], ipv6: true, config: dualConfig },
-  { name: 'IPv6', families: [ipv6], ipv6: 'only', config: ipv6Config },
-]
+export const overlays: readonly Overlay[] = [ipv4Only, dualStack, ipv6Only]

@@ -3,7 +3,6 @@ import { expect } from 'chai'
 import type { Container } from '../../support/container.ts'
 import type { Host } from '../../support/host.ts'
 import { Lab } from '../../support/lab.ts'
-import type { PingStream } from '../../support/ping.ts'
 import {
   fakeSubnet,
   halfConfig,
@@ -14,9 +13,7 @@ import {
   twoContainers,
 } from '../../support/overlay.ts'
 import { eventually } from '../../support/process.ts'
-
-/** Answers that both pings have to get after the last thing that happened, before they are counted. */
-const settled = 20
+import { lostDuring } from '../../support/traffic.ts'
 
 for (const resolve of ['eager', 'on-miss'] as const)
   describe(`agent: restarts under traffic in both directions (${resolve})`, () => {
@@ -33,19 +30,6 @@ for (const resolve of ['eager', 'on-miss'] as const)
     })
     after(() => lab.destroy())
 
-    /** Ping from both sides while something happens, and how many packets that cost. */
-    const lostDuring = async (happens: () => Promise<unknown>): Promise<number> => {
-      const streams = [await a.pingStream(b.address), await b.pingStream(a.address)]
-      const answers = (stream: PingStream) =>
-        Array.from({ length: settled }).reduce<Promise<void>>(
-          (previous) => previous.then(() => stream.nextAnswer()),
-          Promise.resolve(),
-        )
-      await happens()
-      await Promise.all(streams.map(answers))
-      const results = await Promise.all(streams.map((stream) => stream.stop()))
-      return results.reduce((lost, result) => lost + result.lost, 0)
-    }
     const restarted = async () => {
       const agent = await host.startAgent()
       return agent.waitReady()
@@ -67,7 +51,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
       const revision = await lab.etcdRevision()
       const { lease, device } = await host.status()
       const monitor = await host.monitorWrites()
-      const lost = await lostDuring(async () => {
+      const lost = await lostDuring(a, b, async () => {
         await host.agent?.kill('SIGKILL')
         const status = await restarted()
         expect(status.lease?.subnet).to.equal(lease?.subnet)
@@ -84,7 +68,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
       const entries = await revisionOfSubnets()
       const leaseId = (await host.status()).lease?.leaseId ?? ''
       const monitor = await host.monitorWrites()
-      const lost = await lostDuring(async () => {
+      const lost = await lostDuring(a, b, async () => {
         expect(await host.agent?.kill('SIGTERM')).to.deep.equal({ code: 0, signal: null })
         expect(await tableLines(host)).to.deep.equal(lines)
         expect(await revisionOfSubnets()).to.deep.equal(entries)
@@ -98,7 +82,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
 
     it('takes the same subnet and MAC, and loses nothing, when its state directory is gone', async () => {
       const { lease, device } = await host.status()
-      const lost = await lostDuring(async () => {
+      const lost = await lostDuring(a, b, async () => {
         await host.agent?.kill('SIGKILL')
         await rm(host.paths.stateDir, { recursive: true })
         const status = await restarted()
@@ -132,7 +116,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
       const isOfContainer = (line: string) => line.startsWith(`neigh ${b.address} `)
       const ofContainers = (await tableLines(host)).filter(isOfContainer)
       expect(ofContainers).to.have.length(resolve === 'eager' ? 0 : 1)
-      const lost = await lostDuring(async () => {
+      const lost = await lostDuring(a, b, async () => {
         await restarted()
         await eventually('rows of hosts alone', async () =>
           (await tableLines(host)).some(isOfContainer) ? undefined : true,
@@ -143,7 +127,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
 
     it('loses nothing when it restarts without etcd, and catches up when etcd is back', async () => {
       const rows = await rowsOfHosts()
-      const lost = await lostDuring(async () => {
+      const lost = await lostDuring(a, b, async () => {
         await lab.etcd.kill()
         await host.agent?.kill('SIGKILL')
         await host.startAgent()

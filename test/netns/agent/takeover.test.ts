@@ -4,6 +4,7 @@ import type { Container } from '../../support/container.ts'
 import type { Host } from '../../support/host.ts'
 import { Lab, prefix } from '../../support/lab.ts'
 import { eventually } from '../../support/process.ts'
+import { lostDuring } from '../../support/traffic.ts'
 
 const macs = ['c6:d2:32:6f:8f:41', 'c6:d2:32:6f:8f:42'] as const
 const subnets = ['10.5.160.0/24', '10.5.161.0/24'] as const
@@ -80,17 +81,9 @@ for (const resolve of ['eager', 'on-miss'] as const)
     })
     after(() => lab.destroy())
 
-    const lostDuring = async (happens: () => Promise<unknown>): Promise<number> => {
-      const streams = [await a.pingStream(b.address), await b.pingStream(a.address)]
-      await happens()
-      for (const stream of streams) for (let n = 0; n < 20; n++) await stream.nextAnswer()
-      const results = await Promise.all(streams.map((stream) => stream.stop()))
-      return results.reduce((lost, result) => lost + result.lost, 0)
-    }
-
     it('takes device, MAC, lease, routes and subnet.env as they stand: 0 lost', async () => {
       const before = await deviceOf(h1)
-      const lost = await lostDuring(async () => {
+      const lost = await lostDuring(a, b, async () => {
         await (await h1.startAgent()).waitReady()
         const ours = ['ip', 'route', 'show', 'proto', '84'] as const
         const route = resolve === 'eager' ? subnets[1] : '10.5.0.0/16'
@@ -107,7 +100,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
 
     it('leaves them so that flannel can take them again: 0 lost', async () => {
       const before = await deviceOf(h1)
-      const lost = await lostDuring(async () => {
+      const lost = await lostDuring(a, b, async () => {
         await h1.agent?.kill('SIGTERM')
         // What flanneld does at its start: the device is compared, the lease found by PublicIP, rows are replaced.
         expect(await deviceOf(h1)).to.deep.include({ ifindex: before?.ifindex, address: macs[0] })
@@ -123,7 +116,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
     })
 
     it('and takes them back once more: 0 lost', async () => {
-      const lost = await lostDuring(async () => {
+      const lost = await lostDuring(a, b, async () => {
         await (await h1.startAgent()).waitReady()
       })
       expect(lost).to.equal(0)
