@@ -3,13 +3,11 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import type { OnConflict } from '../../../src/streams/lease.ts'
 import { fakeKey, fakeRecord } from '../../support/faults/churn.ts'
-import { FaultLab } from '../../support/faults/fault-lab.ts'
+import { back, FaultLab } from '../../support/faults/fault-lab.ts'
 import { row } from '../../support/faults/rows.ts'
 import type { Host } from '../../support/host.ts'
 import { peerBecomes, recordOf, statusBecomes, tableLines } from '../../support/overlay.ts'
 import { eventually, output } from '../../support/process.ts'
-
-const back = /"etcd.connected"/
 
 describe('etcd under fault: agents', function () {
   this.timeout(120_000)

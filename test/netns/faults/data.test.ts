@@ -1,12 +1,9 @@
 import { expect } from 'chai'
-import { FaultLab } from '../../support/faults/fault-lab.ts'
+import { back, FaultLab, gone } from '../../support/faults/fault-lab.ts'
 import { fakeKey, fakeRecord } from '../../support/faults/churn.ts'
 import { row } from '../../support/faults/rows.ts'
 import type { Host } from '../../support/host.ts'
 import { prefix } from '../../support/lab.ts'
-
-const gone = /"etcd.disconnected"/
-const back = /"etcd.connected"/
 
 describe('etcd under fault: data', function () {
   this.timeout(120_000)
@@ -18,18 +15,14 @@ describe('etcd under fault: data', function () {
   })
   after(() => lab.destroy())
 
-  const everybody = (pattern: RegExp, from: readonly number[]) =>
-    Promise.all(lab.hosts.map((host, i) => lab.says(host, pattern, from[i])))
-  const heard = () => lab.hosts.map((host) => lab.heard(host))
-
   it(row(10), () =>
     lab.row(async () => {
-      const from = heard()
+      const from = lab.heardOfAll()
       await lab.churn.stop() // or the writer would bring back too soon whom the agents are to miss
       const keys = await Promise.all(lab.hosts.map((host) => lab.keyOf(host)))
       await lab.wipe()
-      await everybody(gone, from)
-      await everybody(back, from)
+      await lab.allSay(gone, from)
+      await lab.allSay(back, from)
       for (const key of keys) await lab.appears(key)
       for (const host of lab.hosts) {
         await lab.reasons(host, (codes) => codes.includes('peers-held') && codes.includes('config-missing'))
@@ -38,14 +31,14 @@ describe('etcd under fault: data', function () {
       }
       await lab.putConfig()
       await lab.churn.fill()
-      for (const host of lab.hosts) await lab.reasons(host, (codes) => codes.length === 0)
+      await lab.allHaveReasons((codes) => codes.length === 0)
     }),
   )
 
   it(row(11), () =>
     lab.row(async () => {
       const [h2, h3] = [lab.host(2), lab.host(3)]
-      const from = heard()
+      const from = lab.heardOfAll()
       await lab.churn.stop()
       const key = await lab.keyOf(h3)
       h3.agent?.signal('SIGSTOP')
@@ -58,7 +51,7 @@ describe('etcd under fault: data', function () {
       await lab.appears(await lab.keyOf(h2))
       await lab.churn.burst(400)
       await lab.restore(backup)
-      await everybody(gone, from)
+      await lab.allSay(gone, from)
       await lab.appears(key)
       for (const host of lab.hosts) await lab.learns(host)
     }),
@@ -106,15 +99,15 @@ describe('etcd under fault: data', function () {
 
   it(row(19), () =>
     lab.row(async () => {
-      const from = heard()
+      const from = lab.heardOfAll()
       await lab.churn.stop()
       const lease = await lab.etcd.grant(600)
       for (let n = 1; n <= 60; n++) await lab.etcd.put(fakeKey(n), fakeRecord(n, 0), lease)
       await lab.converged()
       await Promise.all((await lab.etcd.leases()).map((id) => lab.etcd.revoke(id)))
-      await everybody(/"lease.lost"/, from)
-      await everybody(/"lease.owned"/, from)
-      for (const host of lab.hosts) await lab.reasons(host, (codes) => codes.includes('peers-held'))
+      await lab.allSay(/"lease.lost"/, from)
+      await lab.allSay(/"lease.owned"/, from)
+      await lab.allHaveReasons((codes) => codes.includes('peers-held'))
       await lab.churn.fill()
     }),
   )

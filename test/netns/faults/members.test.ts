@@ -1,12 +1,10 @@
 import { expect } from 'chai'
-import { FaultLab } from '../../support/faults/fault-lab.ts'
+import { back, FaultLab, gone } from '../../support/faults/fault-lab.ts'
 import type { Member } from '../../support/faults/member.ts'
 import { row } from '../../support/faults/rows.ts'
 import type { Host } from '../../support/host.ts'
 import { tableLines } from '../../support/overlay.ts'
 
-const gone = /"etcd.disconnected"/
-const back = /"etcd.connected"/
 const lost = /"lease\.(lost|conflict)"/
 
 describe('etcd under fault: members', function () {
@@ -18,10 +16,6 @@ describe('etcd under fault: members', function () {
     h1 = lab.host(1)
   })
   after(() => lab.destroy())
-
-  const everybody = (pattern: RegExp, from: readonly number[]) =>
-    Promise.all(lab.hosts.map((host, i) => lab.says(host, pattern, from[i])))
-  const heard = () => lab.hosts.map((host) => lab.heard(host))
 
   /** The agent of h1 loses its member and finds another while the fault lasts. */
   const rotates = async (fault: (member: Member) => Promise<void> | void) => {
@@ -50,9 +44,9 @@ describe('etcd under fault: members', function () {
 
   it(row(5), () =>
     lab.row(async () => {
-      const from = heard()
+      const from = lab.heardOfAll()
       await lab.all((member) => member.refuse())
-      await everybody(gone, from)
+      await lab.allSay(gone, from)
       const attempts = async () => {
         const counts = await Promise.all(lab.members.map((member) => member.attempts()))
         return counts.reduce((a, b) => a + b, 0)
@@ -63,7 +57,7 @@ describe('etcd under fault: members', function () {
       expect(perSecond / lab.hosts.length, 'connects per second and agent').to.be.lessThan(1)
       expect(await lab.reasons(h1, (codes) => codes.length > 0)).to.include('etcd-unreachable')
       await lab.all((member) => member.heal())
-      await everybody(back, from)
+      await lab.allSay(back, from)
     }),
   )
 
@@ -83,14 +77,14 @@ describe('etcd under fault: members', function () {
 
   it(row(7), () =>
     lab.row(async () => {
-      const from = heard()
+      const from = lab.heardOfAll()
       const attached = await lab.attached(h1)
       for (const member of lab.others(attached)) member.pause()
       await lab.says(h1, /"etcd-no-leader"/, from[0])
-      await everybody(gone, from)
+      await lab.allSay(gone, from)
       await lab.expectCalm()
       for (const member of lab.others(attached)) member.resume()
-      await everybody(back, from)
+      await lab.allSay(back, from)
       for (const [i, host] of lab.hosts.entries())
         expect(host.agent?.logs.slice(from[i]).filter((text) => lost.test(text))).to.deep.equal([])
     }),
@@ -101,10 +95,10 @@ describe('etcd under fault: members', function () {
   it(row(9), async () => {
     await lab.shortenLeases(5)
     await lab.row(async () => {
-      const from = heard()
+      const from = lab.heardOfAll()
       const keys = await Promise.all(lab.hosts.map((host) => lab.keyOf(host)))
       await lab.lab.etcd.kill()
-      await everybody(gone, from)
+      await lab.allSay(gone, from)
       const rows = await tableLines(h1)
       await lab.expectCalm(lab.hosts, 6000)
       // A leader that starts gives every lease its whole time again, so the agents are kept away for longer.
@@ -113,15 +107,15 @@ describe('etcd under fault: members', function () {
       for (const key of keys) await lab.vanishes(key)
       expect(await tableLines(h1)).to.deep.equal(rows)
       await lab.heal()
-      await everybody(/"lease.lost"/, from)
-      await everybody(/"lease.owned"/, from)
+      await lab.allSay(/"lease.lost"/, from)
+      await lab.allSay(/"lease.owned"/, from)
     })
   })
 
   it(row(18), async () => {
     await lab.shortenLeases(6)
     await lab.row(async () => {
-      const from = heard()
+      const from = lab.heardOfAll()
       for (let round = 0; round < 3; round++) {
         const leader = await lab.leader()
         await leader.kill()

@@ -24,10 +24,8 @@ describe('etcd under fault: requests, configuration, records, access', function 
   })
   after(() => lab.destroy())
 
-  const everybodySays = (code: string) =>
-    Promise.all(lab.hosts.map((host) => lab.reasons(host, (codes) => codes.includes(code))))
-  const everybodyIsWell = () =>
-    Promise.all(lab.hosts.map((host) => lab.reasons(host, (codes) => codes.length === 0)))
+  const everybodySays = (code: string) => lab.allHaveReasons((codes) => codes.includes(code))
+  const everybodyIsWell = () => lab.allHaveReasons((codes) => codes.length === 0)
   const dismiss = async (host: Host) => {
     const key = await lab.keyOf(host)
     await host.agent?.kill('SIGTERM')

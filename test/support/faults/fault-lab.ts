@@ -24,6 +24,10 @@ export interface FaultLabOptions {
   readonly random?: () => number
 }
 
+/** In the log of an agent: it has lost etcd, and has found it again. */
+export const gone = /"etcd.disconnected"/
+export const back = /"etcd.connected"/
+
 /** Hosts with containers between which packets flow all the time. */
 const talking = 3
 const memberCount = 3
@@ -128,9 +132,9 @@ export class FaultLab {
 
   /** Resets the connections between agents and etcd; new ones are served. */
   async cutAgents(): Promise<void> {
-    const from = this.hosts.map((host) => this.heard(host))
+    const from = this.heardOfAll()
     await this.all((member) => member.refuse())
-    await Promise.all(this.hosts.map((host, i) => this.says(host, /"etcd.disconnected"/, from[i])))
+    await this.allSay(gone, from)
     await this.all((member) => member.heal())
   }
 
@@ -221,6 +225,21 @@ export class FaultLab {
     return eventually(`${host.name} says ${String(pattern)}`, find, timeoutMs).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${host.agent?.logs.slice(from).slice(-20).join('\n') ?? ''}`)
     })
+  }
+
+  /** Where the log of every talking host stands, for {@link allSay}. */
+  heardOfAll(): readonly number[] {
+    return this.hosts.map((host) => this.heard(host))
+  }
+
+  /** As {@link says}, of every talking host. */
+  async allSay(pattern: RegExp, from: readonly number[]): Promise<void> {
+    await Promise.all(this.hosts.map((host, i) => this.says(host, pattern, from[i])))
+  }
+
+  /** As {@link reasons}, of every talking host. */
+  async allHaveReasons(accept: (codes: readonly string[]) => boolean): Promise<void> {
+    await Promise.all(this.hosts.map((host) => this.reasons(host, accept)))
   }
 
   /** What the agent's health gives as reasons, once `accept` likes them. */
