@@ -63,25 +63,9 @@ for (const resolve of ['eager', 'on-miss'] as const)
       expect(keys.filter((key) => key.startsWith(`${prefix}/ipv6/subnets/`))).to.have.length(3)
     })
 
-    it('loses nothing by kill -9, and writes nothing to etcd or the kernel', async () => {
-      await statusBecomes(host, 'rows of hosts alone', ({ tables }) => tables.neighbours.actual === 2)
-      const lines = await tableLines(host, device)
-      const revision = await lab.etcdRevision()
-      const { lease, device6 } = await host.status()
-      const monitor = await host.monitorWrites(device)
-      const lost = await lostDuring(a, b, async () => {
-        await host.agent?.kill('SIGKILL')
-        const status = await (await host.startAgent()).waitReady()
-        expect(status.lease?.subnet).to.equal(lease?.subnet)
-        expect(status.device6).to.deep.equal(device6)
-      })
-      expect(lost).to.equal(0)
-      expect(await monitor.stop()).to.deep.equal([])
-      expect(await lab.etcdRevision()).to.equal(revision)
-      expect(await tableLines(host, device)).to.deep.equal(lines).and.not.to.be.empty
-    })
-
     it('loses nothing when it restarts without etcd', async () => {
+      // Rows for single containers come and go by themselves within two seconds of a promotion.
+      await statusBecomes(host, 'rows of hosts alone', ({ tables }) => tables.neighbours.actual === 2)
       const lines = await tableLines(host, device)
       const lost = await lostDuring(a, b, async () => {
         await lab.etcd.kill()
