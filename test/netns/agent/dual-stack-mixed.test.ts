@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
 import type { Container } from '../../support/container.ts'
 import type { Host } from '../../support/host.ts'
-import { DualFlannel, type DualPeer } from '../../support/flannel.ts'
+import { Flannel, type FlannelLeg } from '../../support/flannel.ts'
 import { Lab, prefix } from '../../support/lab.ts'
 import { dualConfig, etcdFlags, fdbOf, fileFlags, halfConfig, statusBecomes, tableLines, told } from '../../support/overlay.ts' // prettier-ignore
 import { eventually } from '../../support/process.ts'
@@ -13,18 +13,18 @@ const families = ['address', 'address6'] as const
 /** h1 and h2 have both families, h3 is an agent of IPv4 alone, h4 runs flannel. */
 describe('agent: dual stack next to others', () => {
   let lab: Lab
-  let flannel: DualFlannel
+  let flannel: Flannel
 
   /** What flannel reads of a record of ours: nothing but its own fields. */
-  const peerOf = async (host: Host): Promise<DualPeer> => {
+  const peerOf = async (host: Host): Promise<readonly FlannelLeg[]> => {
     const { key = '' } = (await host.status()).lease ?? {}
     const entry = (await lab.etcdEntries()).find((candidate) => candidate.key === `${prefix}/subnets/${key}`)
     const record = JSON.parse(entry?.value ?? '{}') as FlannelRecord
     const [subnet = '', subnet6 = ''] = key.split('&').map((half) => half.replace(/-(\d+)$/, '/$1'))
-    return {
-      ...{ subnet, subnet6, publicIp: record.PublicIP, publicIp6: record.PublicIPv6 },
-      macs: [record.BackendData.VtepMAC, record.BackendV6Data.VtepMAC],
-    }
+    return [
+      { subnet, publicIp: record.PublicIP, mac: record.BackendData.VtepMAC },
+      { subnet: subnet6, publicIp: record.PublicIPv6, mac: record.BackendV6Data.VtepMAC },
+    ]
   }
 
   before(async () => {
@@ -32,7 +32,7 @@ describe('agent: dual stack next to others', () => {
     // It has come when the network had IPv4 alone, and hasn't been restarted since.
     await (await lab.host(3).startAgent()).waitReady()
     await lab.putConfig(dualConfig)
-    flannel = new DualFlannel(lab, 4)
+    flannel = new Flannel(lab, 4)
     await flannel.start()
     for (const number of [1, 2]) await (await lab.host(number).startAgent()).waitReady()
     for (const number of [1, 2]) await flannel.addPeer(await peerOf(lab.host(number)))
@@ -101,9 +101,11 @@ describe('agent: dual stack next to others', () => {
     expect(status).to.match(/^lease +10\.5\.\d+\.0\/24,fc00:0:0:[0-9a-f]+::\/64 \(owned/m)
     const line = peers
       .split('\n')
-      .find((line) => line.startsWith(`${flannel.peer.subnet},${flannel.peer.subnet6}`))
+      .find((line) => line.startsWith(flannel.legs.map(({ subnet }) => subnet).join()))
     expect(line).to.match(
-      new RegExp(`^\\S+ +192\\.0\\.2\\.14,2001:db8::14 +tunnel +${flannel.macs.join(',')} +\\S+ +programmed`),
+      new RegExp(
+        `^\\S+ +192\\.0\\.2\\.14,2001:db8::14 +tunnel +${flannel.legs.map(({ mac }) => mac).join()} +\\S+ +programmed`,
+      ),
     )
     expect(peers).to.match(/^10\.5\.\d+\.0\/24 +192\.0\.2\.13 +tunnel /m)
   })
