@@ -1,5 +1,5 @@
 import { answerRows } from './kernel/desired.ts'
-import type { Op, Row } from './kernel/rows.ts'
+import type { Neighbour, Op } from './kernel/rows.ts'
 import type { Tables } from './kernel/tables.ts'
 import type { Ip } from './net/ip.ts'
 import type { Mac } from './net/mac.ts'
@@ -75,17 +75,17 @@ export class MissPath {
   }
 
   /** Rows of containers whose host's route has taken over. */
-  handOver(now: Millis, isRouted: (host: Host) => boolean): readonly Row[] {
+  handOver(now: Millis, isRouted: (host: Host) => boolean): readonly Neighbour[] {
     return this.#answered.handOver(now, isRouted)
   }
 
   /** The kernel has evicted the row of a container; undefined if it is none. */
-  evicted(ip: Ip): Row | undefined {
+  evicted(ip: Ip): Neighbour | undefined {
     return this.#answered.take(ip)
   }
 
   /** The host has no rows any more; returns those of its containers, which without its FDB entry would swallow what they get. */
-  forget(host: Host): readonly Row[] {
+  forget(host: Host): readonly Neighbour[] {
     this.#promotions.delete(host)
     return this.#answered.takeOf(host)
   }

@@ -227,6 +227,7 @@ export class Plane {
     if (!this.#read) return []
     const prune = options.prune && this.#hosts.areDecided
     const ops = this.#tables.take(now, { ...options, prune })
+    if (ops.at(-1)?.verb === 'remove') return ops
     const limit = options.limit - ops.length
     const promoted = this.#misses.takePromoted(now, limit)
     if (promoted.length === 0) return ops
@@ -304,7 +305,7 @@ export class Plane {
     for (const row of old) {
       if (rows.some(({ kind }) => kind === row.kind)) continue
       this.#tables.unwant(row)
-      if (row.kind === 'fdb') for (const answered of this.#misses.forget(host)) this.#tables.unwant(answered)
+      if (row.kind === 'fdb') for (const answered of this.#misses.forget(host)) this.#tables.unwantInUse(answered)
     }
   }
 

@@ -57,6 +57,9 @@ export function encodeOp(w: Int32Array, at: number, op: Op, { seq, nexthop }: Me
     const flags = op.replace === true ? REPLACE : NLM_F.request | NLM_F.create | NLM_F.excl
     w[at + 1] = adds ? RTM.newRoute | (flags << 16) : RTM.delRoute | (NLM_F.request << 16)
     end = adds ? encodeRoute(w, at, row, nexthop) : encodeRouteKey(w, at, row)
+  } else if (row.kind === 'neighbour' && op.inUse === true) {
+    w[at + 1] = RTM.newNeigh | ((NLM_F.request | NLM_F.replace) << 16)
+    end = encodeNeighbour(w, at, row, NUD.failed)
   } else {
     w[at + 1] = adds ? RTM.newNeigh | (REPLACE << 16) : RTM.delNeigh | (NLM_F.request << 16)
     end = row.kind === 'fdb' ? encodeFdb(w, at, row) : encodeNeighbour(w, at, row)
@@ -121,10 +124,14 @@ function encodeFdb(w: Int32Array, at: number, row: FdbEntry): number {
   return putIp(w, putMac(w, at + 7, row.mac), NDA.dst, row.vtep)
 }
 
-function encodeNeighbour(w: Int32Array, at: number, row: Neighbour): number {
+/**
+ * In the state FAILED where packets may be finding the row: the next one asks again. Of a neighbour that is deleted the
+ * kernel drops what has just found it (neighbour.c: __neigh_event_send, NEIGH_DEAD). It collects failed ones itself.
+ */
+function encodeNeighbour(w: Int32Array, at: number, row: Neighbour, state: number = NUD[row.state]): number {
   w[at + 4] = isIpv4(row.ip) ? AF_INET : AF_INET6
   w[at + 5] = row.link
-  w[at + 6] = row.state === 'noarp' ? NUD.noarp : NUD.permanent
+  w[at + 6] = state
   return putMac(w, putIp(w, at + 7, NDA.dst, row.ip), row.mac)
 }
 

@@ -11,6 +11,8 @@ export const routeProtocol = 84
  * `bridge fdb replace 02:00:00:00:00:02 dev tweed.1 dst 192.0.2.2 self permanent`.
  */
 export const printOp = (op: Op, device: string): string => {
+  if (op.inUse === true && op.row.kind === 'neighbour')
+    return `ip neigh change ${Ip.print(op.row.ip)} nud failed dev ${device}`
   const verb =
     op.verb === 'remove' ? 'del' : op.row.kind === 'route' && op.replace !== true ? 'add' : 'replace'
   const [tool, rest] = words(op.row, device)

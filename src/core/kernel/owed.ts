@@ -6,6 +6,8 @@ export class Entry<R> {
   desired: R | undefined = undefined
   actual: R | undefined = undefined
   owed: Owed<R> | undefined = undefined
+  /** Packets may be finding the row when it is removed. */
+  inUse = false
 
   constructor(key: RowKey) {
     this.key = key

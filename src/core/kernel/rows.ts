@@ -38,6 +38,8 @@ export interface Op {
   readonly row: Row
   /** For an added route: a route of ours stands there already and is replaced. */
   readonly replace?: boolean
+  /** For a removed neighbour: packets may be finding it at this moment, and none of them may be lost. */
+  readonly inUse?: boolean
 }
 
 /** What the kernel holds of ours. */

@@ -43,6 +43,11 @@ export class Tables {
     this.of(row).unwant(rowKey(row))
   }
 
+  /** Packets may be finding the row when it is removed: no row before it has led them elsewhere. */
+  unwantInUse(row: Neighbour): void {
+    this.neighbours.unwant(rowKey(row), true)
+  }
+
   /** Somebody else's change; whether a write of that row is outstanding now. */
   edited(verb: Op['verb'], row: Row): boolean {
     if (verb === 'add') this.saw(row)
@@ -94,6 +99,9 @@ export class Tables {
    * that can't be reached yet, and no neighbour answers before its MAC has a way: add FDB, neighbour, route; then
    * remove route, neighbour, FDB. Adding before removing means that a moved peer is never without a way.
    *
+   * Of one table alone is removed at a time: a packet that has just found a route needs its neighbour, and then its
+   * FDB entry, a moment later. Nothing follows the removals either, so the next call goes on with the next table.
+   *
    * Take no more than is written at once: what is taken and waits could undo what a miss writes meanwhile.
    *
    * Without `prune` what stands is neither removed nor replaced: etcd has not spoken, and the kernel, which the agent
@@ -103,7 +111,11 @@ export class Tables {
     const ops: Op[] = []
     const room = (): number => options.limit - ops.length
     for (const table of this.#all) ops.push(...table.takeAdds(now, room(), options.prune))
-    if (options.prune) for (const table of this.#all.toReversed()) ops.push(...table.takeRemoves(now, room()))
+    if (options.prune)
+      for (const table of this.#all.toReversed()) {
+        const removes = table.takeRemoves(now, room())
+        if (removes.length > 0) return [...ops, ...removes]
+      }
     return ops
   }
 

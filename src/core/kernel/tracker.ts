@@ -79,10 +79,11 @@ export class Tracker<R extends Row> {
     this.#changedMeanwhile?.set(entry.key, 'us')
   }
 
-  unwant(key: RowKey): void {
+  unwant(key: RowKey, inUse = false): void {
     const entry = this.#entries.get(key)
     if (!entry?.desired) return
     entry.desired = undefined
+    entry.inUse = inUse
     this.#desiredCount--
     this.#settle(key)
     this.#compare(entry)
@@ -192,7 +193,7 @@ export class Tracker<R extends Row> {
       this.#changedMeanwhile?.set(entry.key, 'us')
       this.#believe(entry, undefined)
       this.#entries.delete(entry.key)
-      ops.push({ verb: 'remove', row })
+      ops.push(entry.inUse ? { verb: 'remove', row, inUse: true } : { verb: 'remove', row })
     }
     return ops
   }

@@ -1,4 +1,4 @@
-import type { Row } from '../kernel/rows.ts'
+import type { Neighbour } from '../kernel/rows.ts'
 import type { Ip } from '../net/ip.ts'
 import { Millis } from '../time.ts'
 
@@ -10,7 +10,7 @@ const mostInATurn = 256
 
 interface Answered<Host> {
   readonly host: Host
-  readonly row: Row
+  readonly row: Neighbour
   readonly at: Millis
 }
 
@@ -43,8 +43,8 @@ export class AnsweredContainers<Host> {
   }
 
   /** Rows that have done their work; the others, whose host has no route yet, get another life. */
-  handOver(now: Millis, isRouted: (host: Host) => boolean): readonly Row[] {
-    const done: Row[] = []
+  handOver(now: Millis, isRouted: (host: Host) => boolean): readonly Neighbour[] {
+    const done: Neighbour[] = []
     let left = mostInATurn
     for (const [ip, { host, row, at }] of this.#byIp) {
       if (at + life > now || left-- === 0) break
@@ -56,14 +56,14 @@ export class AnsweredContainers<Host> {
     return done
   }
 
-  take(ip: Ip): Row | undefined {
+  take(ip: Ip): Neighbour | undefined {
     const answered = this.#byIp.get(ip)
     if (answered) this.#forget(ip, answered.host)
     return answered?.row
   }
 
   /** Takes out those of one host. */
-  takeOf(host: Host): readonly Row[] {
+  takeOf(host: Host): readonly Neighbour[] {
     const rows = [...(this.#ofHost.get(host) ?? [])].flatMap((ip) => this.#byIp.get(ip)?.row ?? [])
     for (const ip of this.#ofHost.get(host) ?? []) this.#byIp.delete(ip)
     this.#ofHost.delete(host)

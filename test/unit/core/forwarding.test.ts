@@ -35,7 +35,11 @@ const somebody = { port: 4711 }
 const theKernel = { port: 0 }
 /** When the kernel has no more questions after one at that time. */
 const calm = (asked: number): Millis => at(asked + 3)
-const takeAll = (forwarding: Forwarding, now = at(0)): readonly Op[] => forwarding.take(now, Infinity)
+/** Datagram after datagram, until nothing is owed. */
+const takeAll = (forwarding: Forwarding, now = at(0)): readonly Op[] => {
+  const ops = forwarding.take(now, Infinity)
+  return ops.length === 0 ? ops : [...ops, ...takeAll(forwarding, now)]
+}
 const dump = (forwarding: Forwarding, rows: readonly Row[], now = at(0), more: object = {}): void =>
   forwarding.ipv4.dumped({ rows, idleMsByMac: new Map(), ...more }, now)
 const miss = (forwarding: Forwarding, ip: string, now: Millis): MissAnswer => {
@@ -333,6 +337,41 @@ describe('Forwarding', () => {
       takeAll(forwarding, calm(200))
       miss(forwarding, '10.5.4.0', at(300))
       expect(rowsOf(takeAll(forwarding, at(300)))).to.deep.equal(host(3).toReversed())
+    })
+
+    it('lets the packets to an evicted host pass, or ask again, before it removes what they need next', () => {
+      const forwarding = forwardingOf({ ...onMiss, maxNeighbours: 1 }, 2, 3)
+      takeAll(forwarding)
+      miss(forwarding, '10.5.2.7', at(0))
+      takeAll(forwarding, calm(0))
+      miss(forwarding, '10.5.3.7', at(10))
+      const datagrams = Array.from({ length: 5 }, () => typed(forwarding.take(calm(10), Infinity)))
+      expect(datagrams).to.deep.equal([
+        ['ip route del 10.5.2.0/24 via 10.5.2.0 dev tweed.1 onlink proto 84'],
+        [
+          'ip neigh change 10.5.2.7 nud failed dev tweed.1',
+          'ip neigh del 10.5.2.0 lladdr 02:00:00:00:00:02 nud permanent dev tweed.1',
+        ],
+        ['bridge fdb del 02:00:00:00:00:02 dev tweed.1 dst 192.0.2.2 self permanent'],
+        [
+          'ip neigh replace 10.5.3.0 lladdr 02:00:00:00:00:03 nud permanent dev tweed.1',
+          'ip route add 10.5.3.0/24 via 10.5.3.0 dev tweed.1 onlink proto 84',
+        ],
+        [],
+      ])
+    })
+
+    it('removes nothing of an evicted host that is in use again meanwhile', () => {
+      const forwarding = forwardingOf({ ...onMiss, maxNeighbours: 1 }, 2, 3)
+      takeAll(forwarding)
+      miss(forwarding, '10.5.2.7', at(0))
+      takeAll(forwarding, calm(0))
+      miss(forwarding, '10.5.3.7', at(10))
+      expect(rowsOf(forwarding.take(at(11), Infinity)), 'one table').to.deep.equal([route(2)])
+      miss(forwarding, '10.5.2.7', at(12))
+      expect(typed(takeAll(forwarding, at(12)))).not.to.deep.include(
+        'bridge fdb del 02:00:00:00:00:02 dev tweed.1 dst 192.0.2.2 self permanent',
+      )
     })
 
     it('lets idle hosts go by the ages that the FDB tells', () => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { Fault } from '../../../../src/core/fault.ts'
+import type { Op } from '../../../../src/core/kernel/rows.ts'
 import { Tables } from '../../../../src/core/kernel/tables.ts'
 import { Millis } from '../../../../src/core/time.ts'
 import { fdb, host, kinds, neighbour, route, typed } from './fixtures.ts'
@@ -10,7 +11,11 @@ const all = { limit: Infinity, prune: true }
 describe('Tables', () => {
   let tables: Tables
   beforeEach(() => (tables = new Tables()))
-  const settle = () => tables.take(now, all)
+  const datagrams = (count: number) => Array.from({ length: count }, () => kinds(tables.take(now, all)))
+  const settle = (): readonly Op[] => {
+    const ops = tables.take(now, all)
+    return ops.length === 0 ? ops : [...ops, ...settle()]
+  }
 
   it('add FDB entries before neighbours before routes, of all hosts', () => {
     for (const n of [3, 2]) for (const row of host(n).toReversed()) tables.want(row)
@@ -24,6 +29,16 @@ describe('Tables', () => {
   it('remove routes before neighbours before FDB entries', () => {
     tables.dumped(host(2))
     expect(kinds(settle())).to.deep.equal(['remove route', 'remove neighbour', 'remove fdb'])
+  })
+
+  it('remove of one table at a time: a packet that has found a route needs its neighbour a moment later', () => {
+    tables.dumped([...host(2), ...host(3)])
+    expect(datagrams(4)).to.deep.equal([
+      ['remove route', 'remove route'],
+      ['remove neighbour', 'remove neighbour'],
+      ['remove fdb', 'remove fdb'],
+      [],
+    ])
   })
 
   it('add before they remove, so that a moved host is never without a way', () => {
@@ -42,8 +57,8 @@ describe('Tables', () => {
 
   it('keep the order across the limit of a datagram', () => {
     for (const n of [2, 3]) for (const row of host(n)) tables.want(row)
-    const datagrams = Array.from({ length: 4 }, () => kinds(tables.take(now, { limit: 2, prune: true })))
-    expect(datagrams).to.deep.equal([
+    const taken = Array.from({ length: 4 }, () => kinds(tables.take(now, { limit: 2, prune: true })))
+    expect(taken).to.deep.equal([
       ['add fdb', 'add fdb'],
       ['add neighbour', 'add neighbour'],
       ['add route', 'add route'],
