@@ -277,35 +277,38 @@ export class Plane {
   #use(host: Host, now: Millis): void {
     if (this.#options.resolve === 'eager') return
     const evicted = this.#active.use(host.peer.key, now)
-    if (evicted !== undefined) this.#demote(evicted)
+    if (evicted !== undefined) this.#demote(evicted, true)
   }
 
   /** Out of use: its next packet is a miss again, unless it needs no tunnel. */
-  #demote(key: string): void {
+  #demote(key: string, underTraffic = false): void {
     const host = this.#hosts.get(key)
-    if (host) this.#place(host)
+    if (host) this.#place(host, underTraffic)
   }
 
   /**
    * Wants the rows that the host calls for, in place of those it had. What needs no tunnel raises no miss either: it
    * has its route from the start. While that is unknown everything stays as it is.
    */
-  #place(host: Host): void {
+  #place(host: Host, underTraffic = false): void {
     const path = this.#hosts.pathTo(host, this.#link)
     if (path === 'unknown') return
     const inUse = this.#options.resolve === 'eager' || this.#active.has(host.peer.key)
-    this.#wantInstead(host, path && (inUse || path.kind === 'direct') ? hostRows(host.leg, path) : [])
+    const rows = path && (inUse || path.kind === 'direct') ? hostRows(host.leg, path) : []
+    this.#wantInstead(host, rows, underTraffic)
   }
 
   /** Without its FDB entry the rows of the host's answered containers would swallow what they get: they go with it. */
-  #wantInstead(host: Host, rows: readonly Row[]): void {
+  #wantInstead(host: Host, rows: readonly Row[], underTraffic = false): void {
     const old = host.rows
     host.rows = rows
     for (const row of rows) this.#tables.want(row)
     for (const row of old) {
       if (rows.some(({ kind }) => kind === row.kind)) continue
-      this.#tables.unwant(row)
-      if (row.kind === 'fdb') for (const answered of this.#misses.forget(host)) this.#tables.unwantInUse(answered)
+      if (row.kind === 'neighbour' && underTraffic) this.#tables.unwantInUse(row)
+      else this.#tables.unwant(row)
+      if (row.kind === 'fdb')
+        for (const answered of this.#misses.forget(host)) this.#tables.unwantInUse(answered)
     }
   }
 

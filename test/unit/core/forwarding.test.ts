@@ -350,7 +350,7 @@ describe('Forwarding', () => {
         ['ip route del 10.5.2.0/24 via 10.5.2.0 dev tweed.1 onlink proto 84'],
         [
           'ip neigh change 10.5.2.7 nud failed dev tweed.1',
-          'ip neigh del 10.5.2.0 lladdr 02:00:00:00:00:02 nud permanent dev tweed.1',
+          'ip neigh change 10.5.2.0 nud failed dev tweed.1',
         ],
         ['bridge fdb del 02:00:00:00:00:02 dev tweed.1 dst 192.0.2.2 self permanent'],
         [
