@@ -227,8 +227,7 @@ export class Plane {
     if (!this.#read) return []
     const prune = options.prune && this.#hosts.areDecided
     const ops = this.#tables.take(now, { ...options, prune })
-    if (ops.at(-1)?.verb === 'remove') return ops
-    const limit = options.limit - ops.length
+    const limit = ops.at(-1)?.verb === 'remove' ? 0 : options.limit - ops.length // nothing follows removals
     const promoted = this.#misses.takePromoted(now, limit)
     if (promoted.length === 0) return ops
     for (const host of promoted) this.#place(host)
