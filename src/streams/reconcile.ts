@@ -78,7 +78,7 @@ interface Wake {
 const burstMs = 5
 
 /** The packet that waited has gone its way by then, and hosts that were asked for together are written together. */
-const promotionMs = 4
+const promotionMs = 2
 
 /**
  * Keeps the kernel's tables equal to what {@link Forwarding} wants. Events only wake the loop; what is owed is

@@ -1,7 +1,7 @@
 import { Millis } from '../time.ts'
 
 /** So long after a question the kernel is taken to have no more of them for now. */
-const calm = Millis.of(3)
+const calm = Millis.of(1)
 
 /** While questions never cease a few hosts are promoted all the same, every so often. */
 const patience = Millis.of(100)

@@ -81,7 +81,7 @@ describe('agent: on-miss with --max-neighbours 1', () => {
   const inTurn = (count: number) =>
     Array.from({ length: count }, (_, i) => receivers.map(({ addresses }) => addresses[i] ?? '')).flat()
 
-  // Rows of an evicted host go 4 ms after a miss, and until then its packets ask nothing: at one packet each 3.3 ms both
+  // Rows of an evicted host go 2 ms after a miss, and until then its packets ask nothing: at one packet each 3.3 ms both
   // happens all the time, and how many packets are promotions hangs on how the two fall into step.
   it('loses none of 1,000 first packets to two hosts in turn, nor of more until 500 of them were promotions', async () => {
     const promoted = async () => (await lab.host(1).status()).misses.promoted

@@ -34,7 +34,7 @@ const forwardingOf = (change: Partial<ForwardingOptions>, ...hosts: readonly num
 const somebody = { port: 4711 }
 const theKernel = { port: 0 }
 /** When the kernel has no more questions after one at that time. */
-const calm = (asked: number): Millis => at(asked + 3)
+const calm = (asked: number): Millis => at(asked + 1)
 /** Datagram after datagram, until nothing is owed. */
 const takeAll = (forwarding: Forwarding, now = at(0)): readonly Op[] => {
   const ops = forwarding.take(now, Infinity)
@@ -231,7 +231,7 @@ describe('Forwarding', () => {
       miss(forwarding, '10.5.2.7', at(0))
       miss(forwarding, '10.5.3.7', at(2))
       expect(forwarding.nextDeadline()).to.equal(calm(2))
-      expect(takeAll(forwarding, at(4))).to.deep.equal([])
+      expect(takeAll(forwarding, at(2.5))).to.deep.equal([])
       expect(typed(takeAll(forwarding, calm(2)))).to.deep.equal([
         'ip neigh replace 10.5.2.0 lladdr 02:00:00:00:00:02 nud permanent dev tweed.1',
         'ip neigh replace 10.5.3.0 lladdr 02:00:00:00:00:03 nud permanent dev tweed.1',
