@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
+import type { AgentStatus } from '../../../src/core/status.ts'
 import type { Container } from '../../support/container.ts'
 import type { Host } from '../../support/host.ts'
 import { Lab } from '../../support/lab.ts'
@@ -36,12 +37,20 @@ describe('agent: reservations and a static subnet', () => {
   const undisturbed = async (work: () => Promise<void>): Promise<void> => {
     const monitors = await Promise.all([1, 2].map((number) => lab.host(number).monitorWrites()))
     const stream = await a.pingStream(b.address)
-    await work()
+    const seen = async () => ({
+      ...(await stream.stop()),
+      writes: (await Promise.all(monitors.map((monitor) => monitor.stop()))).flat(),
+    })
+    // What watches goes with work that fails, or the process would never end.
+    await work().catch(async (error: unknown) => {
+      await seen()
+      throw error
+    })
     await stream.nextAnswer()
-    const { received, lost } = await stream.stop()
+    const { received, lost, writes } = await seen()
     expect(received).to.be.above(0)
     expect(lost).to.equal(0)
-    for (const monitor of monitors) expect(await monitor.stop()).to.deep.equal([])
+    expect(writes).to.deep.equal([])
   }
 
   before(async () => {
@@ -160,12 +169,11 @@ describe('agent: reservations and a static subnet', () => {
     await undisturbed(async () => {
       await host.agent?.kill('SIGTERM')
       await host.startAgent(['--subnet', '10.5.152.0/24'])
-      const { health, lease } = await statusBecomes(
-        host,
-        'degraded',
-        ({ health: { state } }) => state === 'degraded',
-      )
-      expect(health.reasons.map(({ code }) => code)).to.deep.equal(['lease-conflict'])
+      const codes = ({ health }: AgentStatus) => health.reasons.map(({ code }) => code)
+      const status = await statusBecomes(host, 'in conflict', (now) => codes(now).includes('lease-conflict'))
+      const { health, lease } = status
+      expect(health.state).to.equal('degraded')
+      expect(codes(status)).to.deep.equal(['lease-conflict'])
       expect(lease).to.include({ subnet, state: 'owned' })
     })
   })
