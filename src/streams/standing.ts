@@ -32,6 +32,7 @@ import { leave$ } from './leave.ts'
 import { type Network, network$, type NetworkState } from './network.ts'
 import { records$ as recordsOf$ } from './records.ts'
 import { storeOf, storeOfKey } from './store-of.ts'
+import { inPieces } from './operators/in-pieces.ts'
 import { sameAs } from './operators/same-as.ts'
 import { shareLatest } from './operators/share-latest.ts'
 import type { Standing } from './remember.ts'
@@ -78,6 +79,9 @@ interface Taking {
   readonly state: LeaseState
 }
 
+/** A millisecond or two of work: what a first packet may be kept waiting for. */
+const changesInATurn = 32
+
 export const whoWeAre = (options: Options): WhoWeAre => {
   const { world, settings, lastRun, renumber$ } = options
   let held = savedLease(lastRun.saved)
@@ -94,7 +98,7 @@ export const whoWeAre = (options: Options): WhoWeAre => {
     shareLatest(),
   )
   const guess = held ? storeOfKey(world.store, held) : world.store
-  const records$ = recordsOf$(world.store, guess, inForce$).pipe(share())
+  const records$ = recordsOf$(world.store, guess, inForce$).pipe(inPieces(changesInATurn), share())
   const identities$ = identity$(world, settings, { saved: lastRun.saved, network$: inForce$ }).pipe(
     shareLatest(),
   )
