@@ -83,7 +83,13 @@ export interface Health {
 }
 
 export type ReasonCode =
-  'no-subnet' | 'no-device' | 'no-snapshot' | 'rows-pending' | 'rows-failed' | 'peers-unreachable'
+  | 'no-subnet'
+  | 'no-device'
+  | 'no-snapshot'
+  | 'rows-pending'
+  | 'subnet-file-pending'
+  | 'rows-failed'
+  | 'peers-unreachable'
 
 export interface PeerCounts {
   readonly total: number

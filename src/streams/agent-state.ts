@@ -65,6 +65,8 @@ export interface AgentState {
   readonly dumped: boolean
   /** And everything that was owed then has been written. */
   readonly settled: boolean
+  /** subnet.env has been written, or could not be: whoever waits for us reads it next. */
+  readonly handedOver: boolean
   readonly driftRepairs: number
   /** Since the start. */
   readonly checksumErrors: ChecksumErrors
@@ -85,6 +87,7 @@ export const startingAgent: AgentState = {
   etcd: { connected: false, revision: 0 },
   dumped: false,
   settled: false,
+  handedOver: false,
   driftRepairs: 0,
   checksumErrors: ChecksumErrors.none,
   troubles: new Map(),
@@ -155,8 +158,9 @@ function changeOf(state: AgentState, event: AgentEvent): Partial<AgentState> {
       return event.outcome.kind === 'drifted' ? { driftRepairs: state.driftRepairs + 1 } : {}
     case 'checksums':
       return { checksumErrors: event.errors }
-    case 'no underlay':
     case 'fault':
+      return event.of === 'subnet.env' ? { handedOver: true } : {}
+    case 'no underlay':
       return {}
   }
 }

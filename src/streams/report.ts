@@ -36,6 +36,8 @@ export const describeHealth = (state: AgentState, forwarding: Forwarding): Healt
   }
   if (state.placed.size === 2 && !state.settled)
     down.push({ code: 'rows-pending', message: 'the tables are being written' })
+  if (state.lease && !state.handedOver)
+    down.push({ code: 'subnet-file-pending', message: 'subnet.env is being written' })
   const failed = trackers(forwarding).reduce((sum, { failures }) => sum + failures.size, 0)
   if (failed > 0)
     degraded.push({
