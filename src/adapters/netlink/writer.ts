@@ -239,18 +239,18 @@ export class Writer {
     )
   }
 
-  /** EEXIST on a route: ours already, or somebody else's? Asked once for all of them. */
+  /** A refused route: is it ours already, or is somebody else's in its place? Asked once for all of them. */
   async #judge(refused: ReadonlyMap<Op, Complaint>, write: Writer['apply']): Promise<readonly Refusal[]> {
-    const occupied = [...refused].some(([op, { errno }]) => op.row.kind === 'route' && errno === E.EEXIST)
+    const unclear = [...refused].some(([op, complaint]) => mayBeOccupied(op, complaint))
     const standingByKey = new Map<RowKey, StandingRoute>()
     // Routes that can't be told apart now are tried again soon.
-    const routes = occupied ? await this.#options.standingRoutes().catch(() => undefined) : []
+    const routes = unclear ? await this.#options.standingRoutes().catch(() => undefined) : []
     for (const route of routes ?? []) standingByKey.set(rowKey(route.row), route)
     const refusals: Refusal[] = []
     const takenOver: Op[] = []
     for (const [op, complaint] of refused) {
       const about = printOp(op, `#${op.row.link}`)
-      if (op.row.kind !== 'route' || complaint.errno !== E.EEXIST) {
+      if (!mayBeOccupied(op, complaint)) {
         refusals.push({ op, fault: faultOf(complaint, about) })
         continue
       }
@@ -259,8 +259,9 @@ export class Writer {
       if (!routes)
         refusals.push({ op, fault: Fault.of('kernel-busy', `${about}: the routes could not be read`) })
       else if (same && !standing.ours) takenOver.push({ ...op, replace: true })
-      else if (!standing?.ours)
+      else if (standing ? !standing.ours : complaint.errno === E.EEXIST)
         refusals.push({ op, fault: Fault.of('route-conflict', `${about}: ${OCCUPIED}`) })
+      else if (complaint.errno !== E.EEXIST) refusals.push({ op, fault: faultOf(complaint, about) })
       else if (!same) refusals.push({ op, fault: faultOf(complaint, `${about}: ${STALE}`) })
     }
     // What forwards just as ours would, as flannel's routes on its device do: only the protocol changes.
@@ -271,6 +272,13 @@ export class Writer {
 const ANSWERS_KEPT = 4096
 const OCCUPIED = 'a route of another protocol stands there; remove it, or change the overlay network'
 const STALE = 'a route of ours with another next hop stands there'
+
+/**
+ * What the kernel says where a route stands in the place of ours. IPv6 looks at the next hop first, which lies in that
+ * subnet and so behind that route's device (net/ipv6/route.c, ip6_route_check_nh_onlink): EINVAL, which says less.
+ */
+const mayBeOccupied = ({ row }: Op, { errno }: Complaint): boolean =>
+  row.kind === 'route' && (errno === E.EEXIST || (errno === E.EINVAL && row.dst.family === 6))
 
 /** A refusal that says that all is as it should be. */
 function isAsWanted(op: Op, { errno, about }: Complaint): boolean {
