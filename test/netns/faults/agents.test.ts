@@ -112,6 +112,7 @@ describe('etcd under fault: agents', function () {
     lab.row(async () => {
       await lab.churn.stop()
       await lab.converged()
+      await lab.remembered(h1) // or it would begin with the records of a second ago
       const key = await lab.keyOf(h1)
       const monitor = await h1.monitorWrites()
       await h1.agent?.kill('SIGKILL')
