@@ -2,6 +2,7 @@ import {
   catchError,
   concat,
   concatMap,
+  defer,
   EMPTY,
   ignoreElements,
   map,
@@ -17,6 +18,7 @@ import {
   allocationCandidates,
   type AllocationView,
   type Candidate,
+  isTaken,
   keptCandidates,
   sharedAddressFault,
   staticCandidate,
@@ -206,7 +208,11 @@ class Attempt {
         concatMap((result): Observable<Acquired> => {
           switch (result.kind) {
             case 'claimed':
-              return of({ ...lease, modRevision: result.modRevision, did: 'claimed' })
+              return this.#unlessTaken$(candidate, {
+                ...lease,
+                modRevision: result.modRevision,
+                did: 'claimed',
+              })
             case 'taken':
               return this.#next$()
             case 'config-changed':
@@ -214,6 +220,21 @@ class Attempt {
           }
         }),
       )
+  }
+
+  /** Half of a pair may have gone to another host since the view was taken; flannel never looks. */
+  #unlessTaken$({ key, guardModRevision }: Candidate, lease: Acquired): Observable<Acquired> {
+    if (guardModRevision !== 0 || !key.subnet || !key.subnet6) return of(lease)
+    const { store, me } = this.#options
+    return store.read$().pipe(
+      concatMap(({ records }) => {
+        if (!isTaken(records, me, { key, created: { createRevision: lease.modRevision } })) return of(lease)
+        return concat(
+          store.release$(lease.key, lease.modRevision).pipe(ignoreElements()),
+          defer(() => this.#next$()),
+        )
+      }),
+    )
   }
 
   /** The free subnet was drawn by lot: a permission for that very key is not what the operator should hear of. */

@@ -112,7 +112,10 @@ export class AgentProcess {
     return status?.pid === this.pid ? status : undefined // not the socket that a predecessor has left
   }
 
-  /** Resolves when it has a subnet and reports itself ready; rejects if it ends or takes too long. */
+  /**
+   * Resolves when it reports itself ready and etcd has confirmed its lease, which a restarted agent holds before it has
+   * asked; rejects if it ends or takes too long.
+   */
   async waitReady(timeoutMs = 20_000): Promise<AgentStatus> {
     const over = new AbortController()
     const death = this.exited.then((exit) => {
@@ -127,7 +130,8 @@ export class AgentProcess {
         'ready',
         async () => {
           last = (await this.status()) ?? last
-          return last?.health.state === 'ready' && last.tables.fdb.pending === 0 ? last : undefined
+          const isReady = last?.health.state === 'ready' && last.lease?.state === 'owned'
+          return isReady && last?.tables.fdb.pending === 0 ? last : undefined
         },
         timeoutMs,
       ).catch((error: unknown) => {

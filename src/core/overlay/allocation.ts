@@ -133,6 +133,19 @@ export const staticCandidate = (view: AllocationView, wanted: SubnetKey): Candid
   return Fault.of('lease-conflict', `--subnet is ${printSubnets(wanted)}: ${printHold(holder)}`)
 }
 
+/**
+ * Another host has had a part of this subnet since before. In dual stack etcd guards the pair alone: two hosts that
+ * look at the same time may claim one IPv4 subnet with two IPv6 ones, and the later has to give way.
+ */
+export const isTaken = (
+  records: readonly StoredRecord[],
+  me: OwnIdentity,
+  { key, created }: { readonly key: SubnetKey; readonly created: Created },
+): boolean => {
+  const listed = records.flatMap(list)
+  return withoutOwn(listed, ownAmong(listed, me)).some((other) => isBefore(other, key, created))
+}
+
 /** Flannel lets two hosts with one address share a lease without a word; we say who they are. */
 export const sharedAddressFault = (records: readonly StoredRecord[], me: OwnIdentity): Fault | undefined => {
   for (const { stored, record } of records.filter(mentions(me)).flatMap(list)) {
@@ -176,15 +189,19 @@ const formerCandidate = (
 /** Ours by node id before ours by address, then the newest, as peers see it. */
 const ownRecords = (listed: readonly Listed[], { config, me }: AllocationView): readonly OwnListed[] => {
   const mine = ownAmong(listed, me)
-  const keys = new Set(mine.map(({ stored }) => stored.key))
-  const isContested = (own: Listed): boolean =>
-    listed.some((other) => isOlder(other, own) && !keys.has(other.stored.key) && overlap(other.key, own.key))
+  const others = withoutOwn(listed, mine)
   return mine
-    .filter((own) => fits(own.key, config) && !isContested(own))
+    .filter((own) => fits(own.key, config) && !others.some((other) => isBefore(other, own.key, own.stored)))
     .toSorted((a, b) => rank(b) - rank(a) || b.stored.modRevision - a.stored.modRevision)
 }
 const rank = ({ record }: OwnListed): number => (record.node === undefined ? 0 : 1)
-const isOlder = (a: Listed, b: Listed): boolean => a.stored.createRevision < b.stored.createRevision
+const withoutOwn = (listed: readonly Listed[], mine: readonly OwnListed[]): readonly Listed[] => {
+  const keys = new Set(mine.map(({ stored }) => stored.key))
+  return listed.filter(({ stored }) => !keys.has(stored.key))
+}
+const isBefore = (other: Listed, key: SubnetKey, { createRevision }: Created): boolean =>
+  other.stored.createRevision < createRevision && overlap(other.key, key)
+type Created = Pick<StoredRecord, 'createRevision'>
 
 const sameKey = (a: SubnetKey, b: SubnetKey): boolean => printSubnetKey(a) === printSubnetKey(b)
 

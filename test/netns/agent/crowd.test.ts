@@ -108,3 +108,22 @@ describe('agent: five that want one of four subnets', () => {
     expect(await subnetsInEtcd(lab)).to.have.length(4)
   })
 })
+
+describe('agent: ten that start in the same instant in dual stack on 16 IPv4 subnets', () => {
+  let lab: Lab
+  const config = { ...network('10.5.0.0/20'), EnableIPv6: true, IPv6Network: 'fc00::/48' }
+
+  before(async () => {
+    lab = await Lab.create({ hosts: 10, ipv6: true, config })
+    await Promise.all(lab.hosts.map((host) => host.startAgent()))
+  })
+  after(() => lab.destroy())
+
+  it('gives each a subnet of its own in both families, and makes each know the nine others', async () => {
+    for (const host of lab.hosts)
+      await statusBecomes(host, '9 peers', ({ peers }) => peers.programmed === 9, patienceMs)
+    const subnets = await Promise.all(lab.hosts.map((host) => ownSubnet(host)))
+    expect(new Set(subnets.flatMap((both) => both?.split(',')))).to.have.length(20)
+    expect(await subnetsInEtcd(lab)).to.have.length(10)
+  })
+})

@@ -1,9 +1,10 @@
 import { expect } from 'chai'
+import { Cidr } from '../../../src/core/net/cidr.ts'
 import { Ipv4 } from '../../../src/core/net/ipv4.ts'
 import { Fault } from '../../../src/core/fault.ts'
 import { acquire$ } from '../../../src/streams/acquire.ts'
 import { parseSubnets } from '../../../src/core/overlay/subnet-key.ts'
-import { me, must, recordOf, valueOf } from '../core/overlay/fixtures.ts'
+import { ip6, me, must, recordOf, valueOf } from '../core/overlay/fixtures.ts'
 import { Leasing } from './leasing.ts'
 
 const small = { SubnetMin: '10.5.1.0', SubnetMax: '10.5.3.0' }
@@ -12,7 +13,7 @@ describe('acquire$', () => {
   let leasing: Leasing
   beforeEach(() => (leasing = new Leasing(small)))
   /** Begins again. */
-  const setUp = (change = small): void => {
+  const setUp = (change: Readonly<Record<string, unknown>> = small): void => {
     leasing.time.end()
     leasing = new Leasing(change)
   }
@@ -100,6 +101,24 @@ describe('acquire$', () => {
     })
     leasing.time.advance(1000)
     expect(new Set(hosts.map((host) => host.last.key)).size).to.equal(20)
+  })
+
+  it('gives each its own subnets in dual stack, when all draw one IPv4 subnet with different IPv6 ones', () => {
+    setUp({ ...small, SubnetMax: '10.5.8.0', EnableIPv6: true, IPv6Network: 'fc00::/48' })
+    const hosts = Array.from({ length: 8 }, (_, n) => {
+      const ipv4 = { ...me.ipv4, publicIp: Ipv4.of(me.ipv4.publicIp + n) }
+      const ipv6 = { publicIp: ip6(`2001:db8::${String(n + 1)}`), vtepMac: me.ipv4.vtepMac }
+      let draws = 0
+      const random = (): number => (draws++ % 2 === 0 ? 0 : n / 8) // the families in turn
+      return leasing.follow(acquire$(leasing.acquiring({ me: { node: `h${n}`, ipv4, ipv6 }, random })))
+    })
+    leasing.time.advance(1000)
+    const subnets = hosts.flatMap(({ last }) =>
+      [last.subnet, last.subnet6].map((each) => each && Cidr.print(each)),
+    )
+    expect(new Set(subnets).size).to.equal(16)
+    expect(leasing.store.records).to.have.length(8)
+    expect(leasing.store.leases).to.have.length(8)
   })
 
   it('says that every subnet is taken, which may change, and gives the lease back', () => {
