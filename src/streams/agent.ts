@@ -1,6 +1,8 @@
 import {
-  concatMap, defer, forkJoin, map, merge, NEVER, type Observable, scan, Subject, switchMap, tap,
+  catchError, concatMap, defer, forkJoin, map, merge, NEVER, type Observable, of, scan,
+  Subject, switchMap, tap, throwError,
 } from 'rxjs' // prettier-ignore
+import { Fault } from '../core/fault.ts'
 import { Forwarding } from '../core/forwarding.ts'
 import type { RecordEvent, StoreEvent } from '../ports/lease-store.ts'
 import { type AgentEvent, type AgentState, reduceAgent, startingAgent } from './agent-state.ts'
@@ -32,9 +34,9 @@ export const agent$ = (
   renumber$: Observable<unknown> = NEVER,
 ): Observable<AgentView> =>
   forkJoin({
-    saved: world.host.load$(),
-    peers: world.host.loadPeers$(),
-    subnetEnv: world.host.readSubnetEnv$(),
+    saved: orAbsent$(world.host.load$(), undefined),
+    peers: orAbsent$(world.host.loadPeers$(), []),
+    subnetEnv: orAbsent$(world.host.readSubnetEnv$(), undefined),
   }).pipe(
     switchMap((lastRun) => {
       const forwarding = new Forwarding(settings)
@@ -47,6 +49,10 @@ export const agent$ = (
       )
     }),
   )
+
+/** A file that can't be read is as good as none, as a damaged one is; it is told of when it is to be written. */
+const orAbsent$ = <T>(read$: Observable<T>, absent: T): Observable<T> =>
+  read$.pipe(catchError((error: unknown) => (Fault.is(error) ? of(absent) : throwError(() => error))))
 
 interface Parts {
   readonly world: World

@@ -198,10 +198,13 @@ function keepAlive$(lease: Acquired, options: LeaseOptions): Observable<LeaseSta
   )
 }
 
-/** Emits when the record stream shows our key deleted, missing from a snapshot, or under another host's name. */
+/**
+ * Emits when the record stream shows our key deleted, missing from a snapshot, under another host's name, or older than
+ * what we wrote: etcd was restored, and peers follow a record of ours that is out of date.
+ */
 function disputed$(lease: Acquired, options: LeaseOptions): Observable<unknown> {
   return options.records$.pipe(
-    filter((event) => event.kind === 'value' && !stillOurs(event.value, lease.key, options.me.node)),
+    filter((event) => event.kind === 'value' && !stillOurs(event.value, lease, options.me.node)),
     // Older than our claim, it may be outrun by it; or etcd was restored and counts from an earlier revision.
     concatMap((event) =>
       event.kind === 'value' && event.revision > lease.modRevision ? of(event) : confirmed$(lease, options),
@@ -210,17 +213,19 @@ function disputed$(lease: Acquired, options: LeaseOptions): Observable<unknown> 
   )
 }
 
-/** Emits if etcd, asked now, has no record of ours under the key. */
-function confirmed$({ key }: Acquired, { store, me, random }: LeaseOptions): Observable<unknown> {
+/** Emits if etcd, asked now, doesn't have our record under the key. */
+function confirmed$(lease: Acquired, { store, me, random }: LeaseOptions): Observable<unknown> {
   return store.read$().pipe(
-    filter(({ records }) => !stillOurs({ kind: 'snapshot', records }, key, me.node)),
+    filter(({ records }) => !stillOurs({ kind: 'snapshot', records }, lease, me.node)),
     retryBackoff({ baseMs: 200, capMs: 30_000, random, retries: Fault.is }),
   )
 }
 
-function stillOurs(event: RecordEvent, key: string, node: string): boolean {
+function stillOurs(event: RecordEvent, { key, modRevision }: Acquired, node: string): boolean {
   const isNews = event.kind === 'snapshot' || event.changes.some((change) => keyOf(change) === key)
-  return !isNews || nodeOf(recordIn(event, key)?.value ?? '') === node
+  if (!isNews) return true
+  const record = recordIn(event, key)
+  return record !== undefined && nodeOf(record.value) === node && record.modRevision >= modRevision
 }
 
 const keyOf = (change: RecordChange): string => (change.kind === 'put' ? change.record.key : change.key)

@@ -94,7 +94,8 @@ export const whoWeAre = (options: Options): WhoWeAre => {
   }).pipe(shareLatest())
   const inForce$ = networks$.pipe(
     concatMap((state) => (state.kind === 'network' ? [state.network] : [])),
-    distinctUntilChanged((a, b) => a.stored.modRevision === b.stored.modRevision && a.current === b.current),
+    // Two configurations may have one revision: etcd counts anew after it was wiped.
+    distinctUntilChanged((a, b) => sameAs(a.stored, b.stored) && a.current === b.current),
     shareLatest(),
   )
   const guess = held ? storeOfKey(world.store, held) : world.store

@@ -3,14 +3,14 @@ import { encodeRecord, type StoredRecord } from './record.ts'
 import { legsOf, type Peer } from './peer.ts'
 
 /**
- * What the peer file keeps: every record as etcd had it, and the peers that are held although etcd has no record
- * of them any more, so that a restart doesn't shorten their hold.
+ * What the peer file keeps: every record as etcd had it, or as it was before it turned bad, and the peers that are held
+ * although etcd has no record of them any more, so that a restart neither cuts anybody off nor shortens a hold.
  */
 export const recordsToKeep = ({
   directory,
   removal,
 }: Pick<Forwarding, 'directory' | 'removal'>): readonly StoredRecord[] => {
-  const records = directory.records()
+  const records = directory.recordsToRecall()
   if (removal.held().size === 0) return records
   const known = new Set(records.map((record) => record.key))
   const held = [...removal.held().values()].filter(({ peer }) => !known.has(peer.key))

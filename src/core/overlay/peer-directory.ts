@@ -82,9 +82,14 @@ export class PeerDirectory {
     return [...this.#own.values()]
   }
 
-  /** Every record as last seen: what to keep on disk, and to apply as a snapshot after a restart. */
+  /** Every record as last seen. */
   records(): readonly StoredRecord[] {
     return [...this.#stored.values()]
+  }
+
+  /** What to apply as a snapshot after a restart: of a record that has turned bad its last good version. */
+  recordsToRecall(): readonly StoredRecord[] {
+    return [...this.#stored.values()].map((record) => this.#good.get(record.key) ?? record)
   }
 
   /** Number of {@link records}. */

@@ -139,4 +139,23 @@ describe('agent: network configuration', () => {
       expect(await tableLines(lab.host(1))).to.deep.equal(before)
       await statusBecomes(lab.host(1), 'ready', ({ health }) => health.state === 'ready')
     }))
+
+  it('is told apart from that of the last run, though an etcd that was wiped gives it the same revision', () =>
+    undisturbed(async () => {
+      const host = lab.host(1)
+      const config = (mtu: number) => put({ ...defaultConfig, Backend: { Type: 'vxlan', MTU: mtu } })
+      const mtuBecomes = (mtu: number) =>
+        eventually(`an MTU of ${String(mtu)}`, async () =>
+          (await host.subnetEnv()).mtuBytes === mtu - 50 ? true : undefined,
+        )
+      await lab.etcd.wipe()
+      await config(1390)
+      await mtuBecomes(1390)
+      await host.agent?.waitReady()
+      await host.agent?.kill()
+      await lab.etcd.wipe()
+      await config(1380)
+      await host.startAgent()
+      await mtuBecomes(1380)
+    }))
 })

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { expect } from 'chai'
 import type { Container } from '../../support/container.ts'
 import type { Host } from '../../support/host.ts'
@@ -158,5 +158,26 @@ for (const resolve of ['eager', 'on-miss'] as const)
       expect(subnet).to.equal(((await host.status()).lease?.subnet ?? '').replace('.0/', '.1/'))
       await lab.etcd.restart()
       await statusBecomes(host, 'ready', (status) => status.health.state === 'ready', 30_000)
+    })
+
+    it('goes on where subnet.env is a directory, as docker makes of a file that it shall mount', async () => {
+      const { total } = (await host.status()).peers
+      await host.agent?.kill()
+      await rm(host.paths.subnetFile)
+      await mkdir(host.paths.subnetFile)
+      const lost = await lostDuring(a, b, async () => {
+        await host.startAgent()
+        const { health, peers } = await statusBecomes(
+          host,
+          'degraded',
+          (now) => now.health.state === 'degraded',
+        )
+        expect(health.reasons.map(({ code }) => code)).to.include('state-unwritable')
+        expect(peers.total).to.equal(total)
+      })
+      expect(lost).to.equal(0)
+      await rmdir(host.paths.subnetFile)
+      await statusBecomes(host, 'ready', (status) => status.health.state === 'ready', 30_000)
+      expect((await host.subnetEnv()).subnet).not.to.equal('')
     })
   })

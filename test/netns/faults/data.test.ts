@@ -4,6 +4,7 @@ import { fakeKey, fakeRecord } from '../../support/faults/churn.ts'
 import { row } from '../../support/faults/rows.ts'
 import type { Host } from '../../support/host.ts'
 import { prefix } from '../../support/lab.ts'
+import { eventually } from '../../support/process.ts'
 
 describe('etcd under fault: data', function () {
   this.timeout(120_000)
@@ -38,14 +39,17 @@ describe('etcd under fault: data', function () {
   it(row(11), () =>
     lab.row(async () => {
       const [h2, h3] = [lab.host(2), lab.host(3)]
-      const from = lab.heardOfAll()
       await lab.churn.stop()
-      const key = await lab.keyOf(h3)
+      const [key2, key] = [await lab.keyOf(h2), await lab.keyOf(h3)]
+      await h2.netns.ip('addr', 'add', '192.0.2.112/24', 'dev', 'eth0')
+      await lab.restart(h2, ['--public-ip', '192.0.2.112'])
       h3.agent?.signal('SIGSTOP')
       await lab.etcd.delete(key)
       const backup = await lab.backup()
       h3.agent?.signal('SIGCONT')
       await lab.appears(key)
+      await lab.restart(h2)
+      const from = lab.heardOfAll()
       // Everything is newer than the backup by now, and the revision far beyond it.
       await lab.etcd.delete(await lab.keyOf(h2))
       await lab.appears(await lab.keyOf(h2))
@@ -53,6 +57,9 @@ describe('etcd under fault: data', function () {
       await lab.restore(backup)
       await lab.allSay(gone, from)
       await lab.appears(key)
+      await eventually('its address of today again', async () =>
+        (await lab.etcd.get(key2))?.value.includes('"192.0.2.12"') ? true : undefined,
+      )
       for (const host of lab.hosts) await lab.learns(host)
     }),
   )

@@ -125,6 +125,23 @@ describe('ownLease$', () => {
     expect(states.last.kind).to.equal('lost')
   })
 
+  it('claims again what a restored etcd has in an older version', () => {
+    const records$ = new Subject<StoreEvent<RecordEvent>>()
+    hold({ records$ })
+    const [ours] = leasing.store.records
+    if (!ours) throw new Error('it has a record')
+    const snapshot = (modRevision: number, revision: number): void =>
+      records$.next({
+        ...{ kind: 'value', value: { kind: 'snapshot', records: [{ ...ours, modRevision }] }, revision },
+      })
+    snapshot(ours.modRevision, ours.modRevision + 5)
+    expect(kinds(states)).to.deep.equal(['owned'])
+    snapshot(ours.modRevision - 1, ours.modRevision + 5)
+    expect(states.last.kind).to.equal('lost')
+    leasing.time.advance(1000)
+    expect(states.last.kind).to.equal('owned')
+  })
+
   it('has what the last run held until etcd says otherwise', () => {
     leasing.store.disconnect()
     hold({ saved: held() })
