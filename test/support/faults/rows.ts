@@ -100,7 +100,7 @@ export const faultRows: readonly FaultRow[] = [
     fault: 'etcd is restored from an old backup',
     injected:
       '`etcdctl snapshot restore` of a backup without the record of one host and with old records of others',
-    seen: '`lease.lost`, `lease.owned` where the own record is missing; peers of the backup come back',
+    seen: '`lease.lost`, `lease.owned` where the own record is missing or older; peers of the backup come back',
     lasts: 'seconds',
     todo: 'Delete records of hosts that are gone for good.',
   },
