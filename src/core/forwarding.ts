@@ -106,9 +106,11 @@ export class Forwarding {
 
   /** What etcd says, up to `revision`. */
   records(event: RecordEvent, revision: number, now: Millis): void {
-    if (event.kind === 'snapshot' && event.audit && this.#prune)
+    if (event.kind === 'snapshot' && event.audit && this.#prune && !this.#early)
       this.missedEvents += missedByWatch(this.directory.records(), event.records, this.#revision)
-    if (this.#early) this.#early.push(event)
+    if (this.#early && event.kind === 'snapshot')
+      this.#early = [event] // says it all
+    else if (this.#early) this.#early.push(event)
     else this.#applyPeers(this.directory.apply(event), now)
     this.#revision = Math.max(this.#revision, revision)
     if (event.kind === 'snapshot') this.#prune = true

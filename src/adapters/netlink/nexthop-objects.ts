@@ -88,10 +88,12 @@ export class NexthopObjects {
   async learn(dumper: Dumper): Promise<void> {
     if (this.#known || !this.#visible) return
     this.#known = true
-    const objects = await dumper.list(RTM.getNexthop, Buffer.alloc(8), readNexthop).catch((error: unknown) => {
-      this.doubt()
-      throw error
-    })
+    const objects = await dumper
+      .list(RTM.getNexthop, Buffer.alloc(8), readNexthop)
+      .catch((error: unknown) => {
+        this.doubt()
+        throw error
+      })
     this.#taken.clear()
     for (const { id, ours } of objects)
       if (ours) this.#used = true

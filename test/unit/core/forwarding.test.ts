@@ -127,6 +127,16 @@ describe('Forwarding', () => {
     const audit = (forwarding: Forwarding, ...records: readonly StoredRecord[]): void =>
       forwarding.records({ kind: 'snapshot', records, audit: true }, 200, at(10))
 
+    it('finds nothing while records wait for it to be known who we are, and takes effect then', () => {
+      const forwarding = new Forwarding(options)
+      forwarding.recall([recordOf(2)], at(0))
+      forwarding.records({ kind: 'snapshot', records: [recordOf(2)] }, 100, at(0))
+      audit(forwarding, recordOf(2), recordOf(3))
+      expect(forwarding.missedEvents).to.equal(0)
+      forwarding.setOwn(own(), at(20))
+      expect([...forwarding.peers.keys()]).to.deep.equal([recordOf(2).key, recordOf(3).key])
+    })
+
     it('brings no news where the watch has told everything', () => {
       const forwarding = forwardingOf({}, 2)
       put(forwarding, recordOf(3, { modRevision: 101 }))
