@@ -26,6 +26,7 @@ import type { Renumbering } from '../core/status.ts'
 import type { Host } from '../ports/host.ts'
 import type { Log } from '../ports/log.ts'
 import { agent$, type AgentView } from '../streams/agent.ts'
+import type { Leaver } from '../streams/leave.ts'
 import { narrator } from '../streams/narrate.ts'
 import { rememberLastPeers$ } from '../streams/remember.ts'
 import { renumbered$, renumberingTo } from '../streams/renumber.ts'
@@ -74,7 +75,7 @@ export const runAgent = async (invocation: Invocation): Promise<number> => {
       const why = await firstValueFrom(stop$)
       world.host.notify('STOPPING=1')
       log.info('agent.stopping', { why })
-      if (why === 'leave') await departure.complete(leaveHost(world, s))
+      if (why === 'leave') await departure.complete(leaveHost(world, s, outside.leaver))
       else await lastValueFrom(outside.lastWords$(world.host), { defaultValue: undefined })
     })
   } finally {
@@ -138,6 +139,12 @@ class Outside {
       },
       post: { '/leave': leave, '/renumber': () => this.#renumber() },
     }
+  }
+
+  /** Who this host is in etcd, once that is known. */
+  get leaver(): Leaver | undefined {
+    const standing = this.#view?.state.standing
+    return standing && { node: standing.me.node, lease: standing.lease }
   }
 
   lastWords$(host: Host): Observable<void> {

@@ -2,19 +2,20 @@ import { lastValueFrom, firstValueFrom } from 'rxjs'
 import type { Invocation } from '../cli/program.ts'
 import { askControl, isAnswered, socketPath } from '../adapters/host/control.ts'
 import type { Settings } from '../config/settings.ts'
-import { leave$ } from '../streams/leave.ts'
+import { leave$, type Leaver } from '../streams/leave.ts'
 import type { World } from '../streams/world.ts'
 import { cleanHost } from './cleanup.ts'
 import { settingsOf } from './settings.ts'
 import { openWorld } from './world.ts'
 
-/** Gives the subnet back and removes what is ours: etcd first, while we still know who we are. */
-export const leaveHost = async (world: World, s: Settings): Promise<void> => {
-  const saved = await firstValueFrom(world.host.load$())
-  if (saved) {
-    await lastValueFrom(leave$(world.store, saved), { defaultValue: undefined })
-    process.stdout.write(`gave back subnet ${saved.lease.key}\n`)
-  }
+/**
+ * Gives the subnet back and removes what is ours: etcd first, while we still know who we are. Who leaves is what the
+ * running agent says, or else the disk, which may be older where it can't be written.
+ */
+export const leaveHost = async (world: World, s: Settings, running?: Leaver): Promise<void> => {
+  const leaver = running ?? (await firstValueFrom(world.host.load$()))
+  const key = leaver && (await lastValueFrom(leave$(world.store, leaver), { defaultValue: undefined }))
+  process.stdout.write(key === undefined ? 'held no subnet in etcd\n' : `gave back subnet ${key}\n`)
   await cleanHost(world, s)
 }
 

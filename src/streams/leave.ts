@@ -22,23 +22,24 @@ export type Leaver = Pick<SavedState, 'node' | 'lease'>
 
 /**
  * Departure: announced in the record first, so that peers act on the deletion at once and not after their hold;
- * then the record and its lease go. A reservation stays, as the operator wrote it.
+ * then the record and its lease go. A reservation stays, as the operator wrote it. Emits the key, unless it is not the
+ * leaver's any more.
  */
-export const leave$ = (anywhere: LeaseStore, saved: Leaver): Observable<never> => {
-  const key = parseSubnetKey(saved.lease.key)
-  return key ? leaveFrom$(storeOfKey(anywhere, key), saved) : EMPTY
+export const leave$ = (anywhere: LeaseStore, leaver: Leaver): Observable<string> => {
+  const key = parseSubnetKey(leaver.lease.key)
+  return key ? leaveFrom$(storeOfKey(anywhere, key), leaver) : EMPTY
 }
 
-const leaveFrom$ = (store: LeaseStore, saved: Leaver): Observable<never> =>
+const leaveFrom$ = (store: LeaseStore, leaver: Leaver): Observable<string> =>
   store.read$().pipe(
     concatMap((view) => {
-      const record = view.records.find(({ key }) => key === saved.lease.key)
+      const record = view.records.find(({ key }) => key === leaver.lease.key)
       const decoded = record && decodeRecord(record.value)
-      if (!record || decoded?.kind !== 'valid' || decoded.value.node !== saved.node) return EMPTY // not ours any more
+      if (!record || decoded?.kind !== 'valid' || decoded.value.node !== leaver.node) return EMPTY
       const { key, leaseId, modRevision } = record
       const value = encodeRecord({ ...decoded.value, leaving: true })
-      return store.claim$({ key, value, leaseId, modRevision, configRevision: undefined }).pipe(
-        concatMap((result) => {
+      const given$ = store.claim$({ key, value, leaseId, modRevision, configRevision: undefined }).pipe(
+        concatMap((result): Observable<unknown> => {
           if (result.kind !== 'claimed')
             return throwError(() =>
               Fault.of('lease-conflict', `the record ${key} changed while leaving; try again`),
@@ -51,8 +52,8 @@ const leaveFrom$ = (store: LeaseStore, saved: Leaver): Observable<never> =>
           )
         }),
       )
+      return concat(given$.pipe(ignoreElements()), of(key))
     }),
-    ignoreElements(),
   )
 
 /** As an operator writes one: the address that may have the subnet, and nobody behind it. */

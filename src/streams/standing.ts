@@ -6,6 +6,7 @@ import {
   distinctUntilChanged,
   EMPTY,
   filter,
+  ignoreElements,
   map,
   type Observable,
   of,
@@ -184,7 +185,13 @@ const goneFrom =
         if (state.kind !== 'owned' || left) return of(state)
         left = true
         const leaving$ = leave$(store, { node: me.node, lease: former })
-        return concat(of(state), leaving$.pipe(catchError(() => EMPTY))) // it runs out by itself
+        return concat(
+          of(state),
+          leaving$.pipe(
+            ignoreElements(),
+            catchError(() => EMPTY),
+          ),
+        ) // it runs out by itself
       }),
     )
   }

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { expect } from 'chai'
 import type { AgentStatus, PeerStatus } from '../../../src/core/status.ts'
 import { Lab, prefix } from '../../support/lab.ts'
@@ -249,7 +249,18 @@ describe('tweed, beside an agent', () => {
     const host = lab.host(1)
     const left = await host.tweed('leave', ...etcdFlags(lab), ...fileFlags(host))
     expect(left.code, told(left)).to.equal(0)
+    expect(left.stdout).to.match(/^gave back subnet 10\.5\.\d+\.0-24$/m)
     expect((await lab.etcdEntries(`${prefix}/subnets`)).length).to.equal(1)
     await statusBecomes(lab.host(2), 'no peer', ({ peers }) => peers.total === 0)
+    const again = await host.tweed('leave', ...etcdFlags(lab), ...fileFlags(host))
+    expect(again.stdout, told(again)).to.match(/^held no subnet in etcd$/m)
+  })
+
+  it('leaves with what the agent knows, if its state directory is gone', async () => {
+    const host = lab.host(2)
+    await rm(host.paths.stateDir, { recursive: true })
+    const left = await host.tweed('leave', ...etcdFlags(lab), ...fileFlags(host))
+    expect(left.code, told(left)).to.equal(0)
+    expect(await lab.etcdEntries(`${prefix}/subnets`)).to.deep.equal([])
   })
 })
