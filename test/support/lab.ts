@@ -117,7 +117,10 @@ export class Lab {
         await agent.waitReady()
         await eventually(`${host.name} knows all others`, async () =>
           (await agent.status())?.peers.total === this.hosts.length - 1 ? true : undefined,
-        )
+        ).catch((error: unknown) => {
+          const logs = this.hosts.map(({ name, agent }) => [`${name}:`, ...(agent?.logs.slice(-10) ?? [])])
+          throw new Error([String(error), ...logs.flat()].join('\n'))
+        })
       }),
     )
   }

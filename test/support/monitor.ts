@@ -1,8 +1,9 @@
 import type { Daemon } from './process.ts'
 import type { Netns } from './netns.ts'
 
-/** An address that is put on `lo` for a moment: when it is reported, all that was before has been too. */
-const marker = '198.51.100.255/32'
+/** Addresses that are put on `lo` for a moment: when one is reported, all that was before has been too. */
+let markers = 0
+const marker = (): string => `198.18.${(markers >> 8) & 255}.${markers++ & 255}`
 
 /**
  * What the kernel of a namespace notifies about one device: links, addresses, routes, neighbours and FDB
@@ -42,11 +43,12 @@ export class WriteMonitor {
   }
 
   async #passMarker(): Promise<void> {
-    // The monitor may not listen yet: repeat until it has heard one.
+    // The monitor may not listen yet: repeat until it has heard one. Another each time, or the next call would hear this one's.
     const from = this.#monitor.lines.length
-    const heard = this.#monitor.line(/^Deleted .*198\.51\.100\.255/, from).then(() => true)
     for (let i = 0; i < 200; i++) {
-      await this.#netns.batch([`addr add ${marker} dev lo`, `addr del ${marker} dev lo`])
+      const address = marker()
+      const heard = this.#monitor.line(new RegExp(`^Deleted .* ${address}/32 `), from).then(() => true)
+      await this.#netns.batch([`addr add ${address}/32 dev lo`, `addr del ${address}/32 dev lo`])
       const pause = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 20))
       if (await Promise.race([heard, pause])) return
     }

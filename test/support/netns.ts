@@ -4,6 +4,7 @@ import { Daemon, output } from './process.ts'
 /** A network namespace that `ip netns` knows by name. */
 export class Netns {
   readonly name: string
+  readonly #daemons: Daemon[] = []
   private constructor(name: string) {
     this.name = name
   }
@@ -22,7 +23,9 @@ export class Netns {
     return netns
   }
 
-  remove(): Promise<string> {
+  /** Ends what was started in here and still runs: a test that failed half-way may have left it. */
+  async remove(): Promise<string> {
+    await Promise.all(this.#daemons.map((daemon) => daemon.kill()))
     return output(['ip', 'netns', 'del', this.name])
   }
 
@@ -36,7 +39,9 @@ export class Netns {
   }
 
   start(...argv: readonly string[]): Daemon {
-    return Daemon.start(this.wrap(argv))
+    const daemon = Daemon.start(this.wrap(argv))
+    this.#daemons.push(daemon)
+    return daemon
   }
 
   ip(...args: readonly string[]): Promise<string> {

@@ -41,6 +41,7 @@ for (const resolve of ['eager', 'on-miss'] as const)
     beforeEach(async () => {
       await Promise.all(lab.hosts.filter(({ agent }) => !agent?.running).map((host) => host.startAgent()))
       for (const { agent } of lab.hosts) await agent?.waitReady()
+      for (const host of lab.hosts) await statusBecomes(host, 'a peer', ({ peers }) => peers.total === 1)
       const other = (await lab.host(2).status()).lease?.subnet.replace('/24', '') ?? ''
       await lab.host(1).exec('ping', '-c1', '-W2', other) // in on-miss, rows now exist
       expect(await lab.host(1).snapshot()).not.to.deep.equal(atFirst)

@@ -157,7 +157,9 @@ describe('tweed, beside an agent', () => {
   it('exits with 3 while the agent is down, and with 0 when it is ready', async () => {
     await lab.etcdctl('del', `${prefix}/config`)
     await lab.host(1).startAgent()
-    await statusBecomes(lab.host(1), 'down', ({ health }) => health.state === 'down')
+    await statusBecomes(lab.host(1), 'no network', ({ health }) =>
+      health.reasons.some(({ code }) => code === 'config-missing'),
+    )
     const down = await lab.host(1).tweed('status', ...runDir())
     expect(down.code, told(down)).to.equal(3)
     expect(down.stdout).to.contain('config-missing')

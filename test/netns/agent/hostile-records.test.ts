@@ -153,6 +153,8 @@ for (const resolve of ['eager', 'on-miss'] as const)
       const lease = (await other.status()).lease
       const stream = await a.pingStream(b.address)
       await putRaw(lab, subnetKey(lease?.subnet ?? ''), 'garbage')
+      const revision = await lab.etcdRevision()
+      await statusBecomes(host, 'garbage is seen', (now) => now.etcd.revision >= revision)
       await peerBecomes(host, lease?.subnet ?? '', (peer) => peer?.state === 'programmed')
       await statusBecomes(
         other,

@@ -71,13 +71,14 @@ for (const resolve of ['eager', 'on-miss'] as const)
 
     it('holds a peer whose record is deleted or expires, and then lets it go', async () => {
       const host = lab.host(1)
-      const lease = /lease (\w+) granted/.exec(await lab.etcdctl('lease', 'grant', '2'))?.[1] ?? ''
+      const lease = /lease (\w+) granted/.exec(await lab.etcdctl('lease', 'grant', '60'))?.[1] ?? ''
       await lab.etcdctl('put', `--lease=${lease}`, subnetKey(fakeSubnet(4)), recordOf(4))
       await putFake(lab, 3)
       await programmed(3)
       await programmed(4)
       const rows = await fakeRows(host, 3)
       await lab.etcdctl('del', subnetKey(fakeSubnet(3)))
+      await lab.etcdctl('lease', 'revoke', lease) // what etcd does when it expires
       const held = await peerBecomes(host, fakeSubnet(3), (peer) => peer?.state === 'held')
       expect(held?.detail).to.match(/^deleted; its rows stay until 20\d\d-/)
       expect(await fakeRows(host, 3))

@@ -3,7 +3,6 @@ import type { Container } from '../../support/container.ts'
 import { type Family, ipv4, ipv6, overlays } from '../../support/families.ts'
 import { Lab } from '../../support/lab.ts'
 import { fdbOf, statusBecomes, tableLines } from '../../support/overlay.ts'
-import { Daemon } from '../../support/process.ts'
 import { lostDuring } from '../../support/traffic.ts'
 
 const megabyte = 1 << 20
@@ -117,7 +116,7 @@ for (const overlay of overlays)
         it(`carries a megabyte over TCP to another host and back (${name})`, async () => {
           const [from, to] = [containers()[5], containers()[0]]
           if (!from || !to) throw new Error('no containers')
-          const server = Daemon.start(to.netns.wrap([process.execPath, '-e', tcpEcho]))
+          const server = to.netns.start(process.execPath, '-e', tcpEcho)
           await server.line(/listening/)
           const argv = [process.execPath, '-e', tcpClient, addressOf(to), String(megabyte)]
           expect((await from.netns.exec(...argv)).trim()).to.equal(String(megabyte))

@@ -186,7 +186,10 @@ describe('tweed renumber', () => {
           if (keeps) expect(was.split(',')).to.include(status.lease?.subnet.split(',')[0])
           expect(status.device?.name).to.equal(device)
           const devices = [device, status.device6?.name].filter((name) => name !== undefined)
-          expect((await devicesOf(host)).sort()).to.deep.equal(devices.sort())
+          const wanted = devices.sort().join()
+          await eventually(`no device but ${wanted}`, async () =>
+            (await devicesOf(host)).sort().join() === wanted ? true : undefined,
+          )
           for (const subnet of status.lease?.subnet.split(',') ?? [])
             expect(await envOf(host)).to.contain(`SUBNET=${firstAddress(subnet)}`)
         }

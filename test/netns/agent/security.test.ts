@@ -78,6 +78,7 @@ describe('agent: TLS with a CA only, user name and password', () => {
       await lab.etcdctl(...args)
     lab.etcd.ctlFlags = root
     const host = lab.host(1)
+    await eventually('both on disk', async () => ((await host.keptRecords()).length === 2 ? true : undefined))
     await host.agent?.kill()
     await host.startAgent(ca)
     const denied = await statusBecomes(host, 'denied', isDenied)

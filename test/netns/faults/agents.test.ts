@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import type { OnConflict } from '../../../src/streams/lease.ts'
@@ -257,7 +257,8 @@ describe('etcd under fault: agents', function () {
       await spare.agent?.kill('SIGTERM')
       const records = await lab.hostRecords()
       await forget(spare)
-      await cp(h1.paths.stateDir, spare.paths.stateDir, { recursive: true })
+      for (const file of ['state.json', 'peers.json'])
+        await copyFile(join(h1.paths.stateDir, file), join(spare.paths.stateDir, file))
       await spare.startAgent()
       await lab.reasons(spare, (codes) => codes.includes('lease-conflict'))
       await lab.learns(h1)

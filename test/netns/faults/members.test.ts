@@ -97,6 +97,8 @@ describe('etcd under fault: members', function () {
     await lab.row(async () => {
       const from = lab.heardOfAll()
       const keys = await Promise.all(lab.hosts.map((host) => lab.keyOf(host)))
+      await lab.churn.stop()
+      await lab.converged() // nobody is held, whose time could end meanwhile
       await lab.lab.etcd.kill()
       await lab.allSay(gone, from)
       const rows = await tableLines(h1)

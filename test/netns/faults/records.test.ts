@@ -107,8 +107,8 @@ describe('etcd under fault: requests, configuration, records, access', function 
     lab.row(async () => {
       await lab.churn.stop()
       const [absent, present] = [fakes + 1, 1]
+      await lab.etcd.put(fakeKey(present), 'garbage') // first: whoever has heard of the other has heard of this
       await lab.etcd.put(fakeKey(absent), '{"PublicIP":')
-      await lab.etcd.put(fakeKey(present), 'garbage')
       for (const host of lab.hosts) {
         await lab.says(host, new RegExp(`"record.rejected".*10\\.5\\.${100 + absent}\\.0-24|10\\.5\\.${100 + absent}\\.0-24.*"record.rejected"`)) // prettier-ignore
         await peerBecomes(host, `10.5.${100 + present}.0/24`, (peer) => peer?.state === 'programmed')

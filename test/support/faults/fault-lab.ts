@@ -87,7 +87,10 @@ export class FaultLab {
     const faults = new FaultLab(lab, members, random ?? Math.random, folder)
     if (process.env['TWEED_FAULTS_PHASES'] !== undefined)
       faults.onPhase = (phase, millis) => console.log(`      ${phase} ${millis} ms`)
-    await faults.#begin()
+    await faults.#begin().catch(async (error: unknown) => {
+      await faults.destroy()
+      throw error
+    })
     return faults
   }
 
