@@ -35,6 +35,7 @@ const wireAddress = (member: number): string => `192.0.2.${202 + member}`
 const wires = Array.from({ length: memberCount }, (_, i) => wireAddress(i))
 /** How much of a core an agent may use while etcd is away. */
 export const calmShare = 0.02
+const calmMs = 10_000
 
 /** Number of the fake peer that {@link FaultLab.learns} changes. */
 const news = fakes + 10
@@ -263,16 +264,16 @@ export class FaultLab {
 
   /**
    * Expects each of these agents to use next to nothing while etcd is away, in one window or else in the next. With
-   * nothing to do any more V8 collects everything once, 60 ms of CPU at a time of its choice; together with finding
-   * out that etcd is away, in code that has never run, that is too much for one window. Nobody may ask the agents
-   * meanwhile.
+   * nothing to do any more V8 collects everything, 130 ms of CPU at a time of its choice, which may fall on both sides of
+   * the end of a window; together with finding out that etcd is away, in code that has never run, that is too much for
+   * a short one. Nobody may ask the agents meanwhile.
    */
-  async expectCalm(hosts: readonly Host[] = this.hosts, forMs = 4000): Promise<void> {
+  async expectCalm(hosts: readonly Host[] = this.hosts): Promise<void> {
     const pids = hosts.map(({ agent }) => agent?.pid ?? 0)
-    const first = await cpuShares(pids, forMs)
+    const first = await cpuShares(pids, calmMs)
     const busy = pids.filter((_, i) => (first[i] ?? 1) >= calmShare)
     if (busy.length === 0) return
-    const second = await cpuShares(busy, forMs)
+    const second = await cpuShares(busy, calmMs)
     expect(
       Math.max(...second),
       `CPU of the agents: ${first.join()}; of those above, then: ${second.join()}`,
