@@ -91,15 +91,20 @@ export class Lab {
       ...(machines.length > 0 && { machines }),
       ...options.etcd,
     })
-    const hosts: Host[] = []
-    for (let i = 1; i <= options.hosts; i++) {
-      const place = { options, name: `h${i}`, netns: `${name}h${i}`, index: i, folder }
-      hosts.push(await addHost(underlay, { ...place, endpoints: etcd.endpoints }))
+    try {
+      const hosts: Host[] = []
+      for (let i = 1; i <= options.hosts; i++) {
+        const place = { options, name: `h${i}`, netns: `${name}h${i}`, index: i, folder }
+        hosts.push(await addHost(underlay, { ...place, endpoints: etcd.endpoints }))
+      }
+      const lab = new Lab({ underlay, etcd, hosts, folder, memberNetns, hasIpv6: Boolean(options.ipv6) })
+      const config = 'config' in options ? options.config : defaultConfig
+      if (config !== undefined) await lab.putConfig(config)
+      return lab
+    } catch (error) {
+      await etcd.stop()
+      throw error
     }
-    const lab = new Lab({ underlay, etcd, hosts, folder, memberNetns, hasIpv6: Boolean(options.ipv6) })
-    const config = 'config' in options ? options.config : defaultConfig
-    if (config !== undefined) await lab.putConfig(config)
-    return lab
   }
 
   /** The host with this number, from 1, as in its name. */
@@ -118,8 +123,7 @@ export class Lab {
         await eventually(`${host.name} knows all others`, async () =>
           (await agent.status())?.peers.total === this.hosts.length - 1 ? true : undefined,
         ).catch((error: unknown) => {
-          const logs = this.hosts.map(({ name, agent }) => [`${name}:`, ...(agent?.logs.slice(-10) ?? [])])
-          throw new Error([String(error), ...logs.flat()].join('\n'))
+          throw new Error([String(error), ...this.hosts.map(lastWords)].join('\n'))
         })
       }),
     )
@@ -173,6 +177,10 @@ export class Lab {
     await rm(this.#folder, { recursive: true, force: true })
   }
 }
+
+/** For a message: who is missing may be the one that knows why. */
+const lastWords = ({ name, agent }: Host): string =>
+  `${name}:\n${agent?.logs.slice(-10).join('\n') ?? 'no agent'}`
 
 export interface EtcdEntry {
   readonly key: string

@@ -39,18 +39,14 @@ describe(`agent ${flag}`, () => {
   let host: Host
   let a: Container
   let b: Container
-  let server: Daemon
   before(async () => {
     lab = await Lab.create({ hosts: 2, config, ipv6: true })
     host = lab.host(1)
     await lab.startAgents()
     ;[a, b] = await twoContainers(lab)
-    server = await startTcpServer(b.netns)
+    await startTcpServer(b.netns)
   })
-  after(async () => {
-    await server.kill()
-    await lab.destroy()
-  })
+  after(() => lab.destroy())
 
   const plan = (...flags: readonly string[]) =>
     host.tweed('plan', ...etcdFlags(lab), ...fileFlags(host), '--iface', 'eth0', ...flags)

@@ -43,8 +43,8 @@ describe('the etcd lease store through etcd grpc-proxy', function () {
     store = openLeaseStore({ endpoints: `http://${address}`, prefix })
   })
   after(async () => {
-    store.close()
-    await proxy.kill()
+    ;(store as typeof store | undefined)?.close()
+    await (proxy as Daemon | undefined)?.kill()
     await etcd.stop()
   })
 
@@ -98,7 +98,7 @@ describe('agents through etcd grpc-proxy', function () {
     await lab.startAgents(['--etcd-endpoints', `http://${address}`])
   })
   after(async () => {
-    await proxy.kill()
+    await (proxy as Daemon | undefined)?.kill()
     await lab.destroy()
   })
 

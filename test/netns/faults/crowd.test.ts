@@ -26,9 +26,9 @@ describe('etcd under fault: crowds', function () {
       SubnetMin: '10.5.0.0',
       Backend: { Type: 'vxlan' },
     })
-    await etcd.put(`${prefix}/config`, config)
     const stores = Array.from({ length: 200 }, () => openLeaseStore({ endpoints: etcd.url, prefix }))
     try {
+      await etcd.put(`${prefix}/config`, config)
       const acquire = async (store: (typeof stores)[number], i: number) => {
         const { config: stored } = await firstValueFrom(store.read$())
         const state = adopt({ kind: 'none', fault: Fault.of('config-missing') }, stored, undefined)
@@ -78,9 +78,9 @@ describe('etcd under fault: crowds', function () {
       },
       program: ['prlimit', '--nofile=64', '--', ...builtProgram()],
     })
-    await joinUnderlay(lab)
     const etcd = new EtcdAccess([lab.endpoint])
     try {
+      await joinUnderlay(lab)
       const host = lab.host(1)
       await (await host.startAgent()).waitReady(60_000)
       const entry = (version: number) => (_: unknown, n: number) => {
