@@ -117,13 +117,21 @@ for (const resolve of ['eager', 'on-miss'] as const)
         expect(peer?.publicIp).to.equal(`198.51.100.${subnet.slice(6, 8)}`)
       })
 
+    /** One that no host has drawn. */
+    const freeNumber = async (): Promise<number> => {
+      const keys = (await lab.etcdEntries()).map(({ key }) => key)
+      const isFree = (number: number) => !keys.includes(`${prefix}/subnets/10.5.${String(number)}.0-24`)
+      return [88, 89, 90, 91, 92, 93, 94, 95].find(isFree) ?? 0
+    }
+
     it('keep a reservation one: it is taken without a lease, and stays after we leave', async () => {
       const host = lab.host(3)
-      const key = `${prefix}/subnets/10.5.177.0-24`
+      const number = String(await freeNumber())
+      const key = `${prefix}/subnets/10.5.${number}.0-24`
       await lab.etcdctl('put', key, record(host.address, '02:00:5e:00:01:77'))
       await (await host.startAgent()).waitReady()
       const { lease } = await host.status()
-      expect(lease).to.include({ subnet: '10.5.177.0/24', leaseId: '0', remainingSeconds: null })
+      expect(lease).to.include({ subnet: `10.5.${number}.0/24`, leaseId: '0', remainingSeconds: null })
       const find = async () => (await lab.etcdEntries()).find((entry) => entry.key === key)
       expect(await find()).to.include({ isLeased: false })
       expect((await find())?.value).to.contain((await host.status()).device?.mac)
@@ -134,10 +142,11 @@ for (const resolve of ['eager', 'on-miss'] as const)
 
     it('hand over: the subnet that subnet.env names is taken again if it is free', async () => {
       const host = lab.host(4)
-      const before = 'FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.88.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n' // prettier-ignore
+      const number = String(await freeNumber())
+      const before = `FLANNEL_NETWORK=10.5.0.0/16\nFLANNEL_SUBNET=10.5.${number}.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n` // prettier-ignore
       await writeFile(host.paths.subnetFile, before)
       await (await host.startAgent()).waitReady()
-      expect((await host.status()).lease?.subnet).to.equal('10.5.88.0/24')
+      expect((await host.status()).lease?.subnet).to.equal(`10.5.${number}.0/24`)
       expect(await readFile(host.paths.subnetFile, 'utf8')).to.equal(before)
     })
 

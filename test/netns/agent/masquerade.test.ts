@@ -65,7 +65,10 @@ for (const overlay of overlays)
     })
 
     const standing = (what: string): Promise<string> =>
-      eventually(what, async () => (await ourTable(host.netns)) || undefined)
+      eventually(what, async () => {
+        const listing = await ourTable(host.netns)
+        return listing.includes('masquerade') ? listing : undefined // not while it is being put there
+      })
     const plain = (listing: string): string => listing.replaceAll(/ # handle \d+/g, '')
 
     /** Every family reaches the world, with the address of the host. */
