@@ -108,10 +108,9 @@ export class Forwarding {
   records(event: RecordEvent, revision: number, now: Millis): void {
     if (event.kind === 'snapshot' && event.audit && this.#prune && !this.#early)
       this.missedEvents += missedByWatch(this.directory.records(), event.records, this.#revision)
-    if (this.#early && event.kind === 'snapshot')
-      this.#early = [event] // says it all
-    else if (this.#early) this.#early.push(event)
-    else this.#applyPeers(this.directory.apply(event), now)
+    if (!this.#early) this.#applyPeers(this.directory.apply(event), now)
+    else if (event.kind === 'snapshot') this.#early = [event]
+    else this.#early.push(event)
     this.#revision = Math.max(this.#revision, revision)
     if (event.kind === 'snapshot') this.#prune = true
   }
